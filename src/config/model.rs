@@ -1,0 +1,264 @@
+//! A validated config, in the words of the design.
+
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::template::Template;
+use crate::{
+    domain::{ComponentId, Environment, PlatformId, Roster, Tier},
+    expression::Expression,
+};
+
+/// Everything that an engine needs to know, checked as a whole.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it was read from; `None` for the demo's.
+    pub source: Option<PathBuf>,
+    /// `tenant`.
+    pub tenant: String,
+    /// `environment`.
+    pub environment: Environment,
+    /// How records are made.
+    pub measurement: Measurement,
+    /// How long results are kept.
+    pub store: StoreSettings,
+    /// The runner's own canaries: any one reachable means that a connection failure is theirs, not ours.
+    pub canary: Vec<Url>,
+    /// `[platforms.NAME]`, by name.
+    pub platforms: BTreeMap<PlatformId, Arc<Platform>>,
+    /// `[[components]]`, in the order of the file; dependencies exist and have no cycle.
+    pub components: Vec<Arc<Component>>,
+    /// The same for screens and records.
+    pub roster: Arc<Roster>,
+}
+
+/// `[measurement]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measurement {
+    /// Bad verdicts in a row that confirm an outage.
+    pub failure_threshold: NonZeroU32,
+    /// So many bad ones of the last so many confirm it too.
+    pub failure_ratio: Option<(NonZeroU32, NonZeroU32)>,
+    /// Good verdicts in a row that confirm a recovery.
+    pub success_threshold: NonZeroU32,
+    /// The window of the rolling averages.
+    pub window: Duration,
+}
+
+/// `[store]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// How long raw probe results are kept.
+    pub probes: Duration,
+    /// How long downsampled ones are kept.
+    pub rollups: Duration,
+}
+
+/// What kind of platform it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PlatformKind {
+    /// Genesys Cloud.
+    Genesys,
+    /// NICE CXone.
+    Cxone,
+    /// Anything that speaks HTTP.
+    Http,
+}
+
+/// `[platforms.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// Its name.
+    pub id: PlatformId,
+    /// Its kind.
+    pub kind: PlatformKind,
+    /// What a step's path is joined to.
+    pub base_url: Url,
+    /// Headers that every request carries; values may be secrets.
+    pub headers: Vec<(String, Text)>,
+    /// A bearer token, sent to the base URL's origin alone.
+    pub bearer: Option<Secret>,
+    /// Our own ceiling.
+    pub rate_limit: Option<Rate>,
+    /// Logs in with these; not built yet, so such a platform's requests carry no token.
+    pub login: Option<Login>,
+    /// PEM certificates of a private authority, trusted besides the machine's own.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Credentials of a platform that has a login.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Where tokens come from.
+    pub url: Url,
+    /// `client_id` or `access_key_id`.
+    pub id: Secret,
+    /// `client_secret` or `access_key_secret`.
+    pub secret: Secret,
+    /// The organisation that the token must belong to.
+    pub organization_id: Option<String>,
+}
+
+/// A text that is either written in the file or secret.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// Written in the file.
+    Plain(String),
+    /// To be fetched.
+    Secret(Secret),
+}
+
+/// Where a secret is to be found; never the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file whose content, without the final newline, it is.
+    File(PathBuf),
+    /// A program whose standard output, without the final newline, it is.
+    Command(Vec<String>),
+}
+
+/// A secret that was fetched.
+pub type Revealed = SecretString;
+
+/// So many requests in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub requests: NonZeroU32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// `[[components]]`.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// `id`.
+    pub id: ComponentId,
+    /// `name`.
+    pub name: Arc<str>,
+    /// The platform that its steps speak to.
+    pub platform: Arc<Platform>,
+    /// `tier`.
+    pub tier: Tier,
+    /// `target_rto`.
+    pub target_rto: Duration,
+    /// Probe interval in peace: its own or its tier's.
+    pub cadence: Duration,
+    /// Probe interval in an outage: its own or its tier's.
+    pub burst: Duration,
+    /// Values for the templates of its journey.
+    pub vars: BTreeMap<String, String>,
+    /// Components that it needs.
+    pub depends_on: Vec<ComponentId>,
+    /// `[components.failover]`.
+    pub failover: Failover,
+    /// Its steps, in order; at least one.
+    pub journey: Vec<Step>,
+    /// Place of the step by which it is judged alone: the health step, or where that is unsupported the next supported
+    /// one; `None` when no step is supported.
+    pub health_step: Option<usize>,
+}
+
+/// How a component fails over, and how that is seen.
+#[derive(Clone, Debug, Default)]
+pub struct Failover {
+    /// In words.
+    pub mechanism: Option<String>,
+    /// Who serves, evaluated on the answer of `step`.
+    pub served_by: Option<Expression>,
+    /// Place of the step on which `served_by` is evaluated; the health step unless told.
+    pub step: Option<usize>,
+    /// Values that are the primary.
+    pub primary: Vec<String>,
+    /// Values that are a secondary.
+    pub secondary: Vec<String>,
+}
+
+/// One step of a journey.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// `name`.
+    pub name: Arc<str>,
+    /// What it does.
+    pub action: Action,
+    /// What must hold of the answer, in order.
+    pub expect: Vec<Expression>,
+    /// Variables that later steps may use.
+    pub capture: Vec<(String, Expression)>,
+    /// Polls the step until it passes.
+    pub retry: Option<Retry>,
+    /// Runs together with the step before.
+    pub parallel: bool,
+    /// Runs whatever happened before and is never part of the verdict.
+    pub cleanup: bool,
+    /// The longest time for one attempt.
+    pub timeout: Duration,
+    /// When the platform saw the failure begin.
+    pub onset_at: Option<Expression>,
+    /// When the platform saw the failure end.
+    pub restored_at: Option<Expression>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// One HTTP request.
+    Http(HttpAction),
+    /// Opens and closes a TCP connection.
+    Tcp(Template),
+    /// A kind that this version cannot run.
+    Unsupported {
+        /// Its key in the config: `sip`.
+        kind: &'static str,
+        /// Its target as written.
+        target: String,
+    },
+}
+
+/// One HTTP request.
+#[derive(Clone, Debug)]
+pub struct HttpAction {
+    /// `GET`, `POST`, …
+    pub method: hyper::Method,
+    /// A path that is joined to the platform's base URL, or a whole URL.
+    pub url: Template,
+    /// Headers besides the platform's.
+    pub headers: Vec<(String, Template)>,
+    /// What is sent.
+    pub body: Option<Body>,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// JSON whose strings are templates.
+    Json(JsonTemplate),
+    /// Text.
+    Text(Template),
+}
+
+/// JSON in which every string is a template.
+#[derive(Clone, Debug)]
+pub enum JsonTemplate {
+    /// A value without strings in it.
+    Literal(serde_json::Value),
+    /// A string.
+    Text(Template),
+    /// An array.
+    Array(Vec<JsonTemplate>),
+    /// An object.
+    Object(Vec<(String, JsonTemplate)>),
+}
+
+/// Polling for a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Time from the end of an attempt to the next.
+    pub every: Duration,
+    /// Time after which the step has failed.
+    pub until: Duration,
+}

@@ -1,0 +1,295 @@
+//! What a console shows: a fold over events, kept by the engine and followed by every console with the same function.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
+    compliance,
+    event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent},
+    history::History,
+};
+
+/// How many notable events are kept for the events panel.
+const NOTABLE: usize = 256;
+/// How many recoveries of a component are kept besides those in the rolling window.
+const RECOVERIES: usize = 10;
+
+/// Everything that a screen needs, and nothing that it would have to ask for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// What is measured.
+    pub roster: Arc<Roster>,
+    /// One for each of the roster's components, in its order.
+    pub components: Vec<ComponentPicture>,
+    /// What is known of each platform.
+    pub platforms: BTreeMap<PlatformId, PlatformPicture>,
+    /// The last word on the runner's clock.
+    pub clock: Option<ClockEvent>,
+    /// Notices that still stand, by what they are about.
+    pub notices: BTreeMap<String, NoticeEvent>,
+    /// The last events that a person would want to read, newest last; probes are not among them.
+    pub notable: VecDeque<Arc<Event>>,
+    /// When the last event was emitted.
+    pub last_event_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    places: HashMap<ComponentId, usize>,
+}
+
+/// One component.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComponentPicture {
+    /// The last verdict on the primary path.
+    pub verdict: Option<Verdict>,
+    /// The confirmed phase.
+    pub phase: Phase,
+    /// When the last probe ended.
+    pub probed_at: Option<DateTime<Utc>>,
+    /// The health step's last latency in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Who served at the last probe that told.
+    pub served_by: Option<String>,
+    /// Why the last verdict was not up.
+    pub reason: Option<String>,
+    /// The last probe's steps; those that it did not run keep `NotRun`.
+    pub steps: Vec<StepReport>,
+    /// The recent past.
+    pub history: History,
+    /// The open outage.
+    pub outage: Option<OutageView>,
+    /// The last recoveries, newest last: those in the rolling window, and at least the last ten.
+    pub recoveries: VecDeque<Arc<RecoveryRecord>>,
+    /// Bad verdicts that were not confirmed, since the engine started.
+    pub blips: u32,
+}
+
+/// One platform.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlatformPicture {
+    /// Until when it asked us to wait.
+    pub throttled_until: Option<DateTime<Utc>>,
+    /// Whether it answers 429.
+    pub throttled: bool,
+    /// Why its login fails.
+    pub login_failing: Option<String>,
+}
+
+impl Picture {
+    /// The picture before anything happened.
+    #[must_use]
+    pub fn new(roster: Arc<Roster>) -> Self {
+        let components = roster
+            .components
+            .iter()
+            .map(|card| {
+                let slice = u32::try_from(card.cadence.as_secs()).unwrap_or(u32::MAX).max(10);
+                ComponentPicture::new(slice)
+            })
+            .collect();
+        let platforms =
+            roster.platforms.iter().map(|card| (card.id.clone(), PlatformPicture::default())).collect();
+        let mut picture = Self {
+            roster,
+            components,
+            platforms,
+            clock: None,
+            notices: BTreeMap::new(),
+            notable: VecDeque::new(),
+            last_event_at: None,
+            places: HashMap::new(),
+        };
+        picture.index();
+        picture
+    }
+
+    /// Rebuilds the index of component places; a picture that came over a wire needs it once.
+    pub fn index(&mut self) {
+        self.places =
+            self.roster.components.iter().enumerate().map(|(place, card)| (card.id.clone(), place)).collect();
+    }
+
+    /// Where a component stands in the roster.
+    #[must_use]
+    pub fn position(&self, id: &ComponentId) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
+    /// Adds one event. Events of components that the roster does not hold change nothing.
+    pub fn apply(&mut self, event: &Arc<Event>) {
+        self.last_event_at = Some(event.at());
+        match &**event {
+            Event::Roster(new) => self.replace_roster(Arc::clone(&new.roster)),
+            Event::Probe(probe) => self.apply_probe(probe),
+            Event::Phase(phase) => {
+                if phase.path == PathName::primary()
+                    && let Some(component) = self.component_mut(&phase.component_id)
+                {
+                    let before = component.phase;
+                    component.phase = phase.phase;
+                    component.outage.clone_from(&phase.outage);
+                    if before == phase.phase || (before == Phase::Unobserved && phase.phase == Phase::Up) {
+                        return;
+                    }
+                }
+            }
+            Event::Recovery(recovery) => {
+                let window = self.roster.window;
+                if let Some(component) = self.component_mut(&recovery.record.component_id) {
+                    component.keep(Arc::clone(&recovery.record), window, recovery.at);
+                }
+            }
+            Event::Blip(blip) => {
+                if let Some(component) = self.component_mut(&blip.component_id) {
+                    component.blips = component.blips.saturating_add(1);
+                }
+            }
+            Event::Switch(switch) => {
+                if let Some(component) = self.component_mut(&switch.component_id) {
+                    component.served_by = Some(switch.to.clone());
+                }
+            }
+            Event::Clock(clock) => self.clock = Some(clock.clone()),
+            Event::Budget(budget) => {
+                let platform = self.platforms.entry(budget.platform.clone()).or_default();
+                platform.throttled = budget.throttled;
+                platform.throttled_until = budget
+                    .retry_after_ms
+                    .filter(|_| budget.throttled)
+                    .map(|wait| budget.at + Duration::from_millis(wait));
+            }
+            Event::Platform(login) => {
+                let platform = self.platforms.entry(login.platform.clone()).or_default();
+                platform.login_failing = match login.login {
+                    Login::Ok => None,
+                    Login::Failing => Some(login.reason.clone().unwrap_or_default()),
+                };
+            }
+            Event::Notice(notice) => {
+                if notice.standing {
+                    self.notices.insert(notice.about.clone(), notice.clone());
+                } else {
+                    self.notices.remove(&notice.about);
+                }
+            }
+            Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) => {}
+        }
+        if !matches!(**event, Event::Probe(_) | Event::Roster(_) | Event::Clock(_)) {
+            self.notable.push_back(Arc::clone(event));
+            if self.notable.len() > NOTABLE {
+                self.notable.pop_front();
+            }
+        }
+    }
+
+    /// Takes in recoveries that were kept from before this engine started, oldest first.
+    pub fn remember(&mut self, records: impl IntoIterator<Item = Arc<RecoveryRecord>>, now: DateTime<Utc>) {
+        let window = self.roster.window;
+        for record in records {
+            if let Some(component) = self.component_mut(&record.component_id.clone()) {
+                component.keep(record, window, now);
+            }
+        }
+    }
+
+    /// The rolling compliance of one component; `None` is *no data*.
+    #[must_use]
+    pub fn compliance(&self, place: usize, now: DateTime<Utc>) -> Option<Percent> {
+        let (component, card) = (self.components.get(place)?, self.roster.components.get(place)?);
+        let open = component.outage.as_ref().map(|outage| outage.live_compliance(card.target_rto));
+        compliance::rolling(
+            component.recoveries.iter().map(|record| &**record),
+            open,
+            self.roster.window,
+            now,
+        )
+    }
+
+    fn component_mut(&mut self, id: &ComponentId) -> Option<&mut ComponentPicture> {
+        let place = self.position(id)?;
+        self.components.get_mut(place)
+    }
+
+    fn apply_probe(&mut self, probe: &ProbeEvent) {
+        if probe.path != PathName::primary() {
+            return;
+        }
+        let Some(component) = self.component_mut(&probe.component_id) else { return };
+        component.verdict = Some(probe.verdict);
+        component.probed_at = Some(probe.at);
+        if probe.latency_ms.is_some() {
+            component.latency_ms = probe.latency_ms;
+        }
+        if probe.served_by.is_some() {
+            component.served_by.clone_from(&probe.served_by);
+        }
+        component.reason.clone_from(&probe.reason);
+        component.steps.clone_from(&probe.steps);
+        component.history.add(probe.at, probe.verdict, probe.latency_ms);
+    }
+
+    fn replace_roster(&mut self, roster: Arc<Roster>) {
+        if *self.roster == *roster {
+            return;
+        }
+        let mut fresh = Self::new(roster);
+        for (place, card) in fresh.roster.components.iter().enumerate() {
+            if let Some(kept) = self.position(&card.id).and_then(|old| self.components.get(old)) {
+                fresh.components[place] = kept.clone();
+            }
+        }
+        fresh.clock = self.clock.take();
+        fresh.notices = std::mem::take(&mut self.notices);
+        fresh.notable = std::mem::take(&mut self.notable);
+        fresh.last_event_at = self.last_event_at;
+        *self = fresh;
+    }
+}
+
+impl ComponentPicture {
+    fn new(slice_seconds: u32) -> Self {
+        Self {
+            verdict: None,
+            phase: Phase::Unobserved,
+            probed_at: None,
+            latency_ms: None,
+            served_by: None,
+            reason: None,
+            steps: Vec::new(),
+            history: History::new(slice_seconds),
+            outage: None,
+            recoveries: VecDeque::new(),
+            blips: 0,
+        }
+    }
+
+    fn keep(&mut self, record: Arc<RecoveryRecord>, window: Duration, now: DateTime<Utc>) {
+        self.recoveries.push_back(record);
+        let since = super::time::epoch_seconds(now) - window.as_secs_f64();
+        while self.recoveries.len() > RECOVERIES
+            && self.recoveries.front().is_some_and(|oldest| oldest.t_restore_epoch < since)
+        {
+            self.recoveries.pop_front();
+        }
+    }
+}
+
+impl OutageView {
+    /// How long the outage has provably lasted: to the last counted bad evidence, so that blind and unobserved time
+    /// proves no breach.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        (self.last_bad - self.t_detect).to_std().unwrap_or_default()
+    }
+
+    /// `min(100, target / elapsed × 100)`.
+    #[must_use]
+    pub fn live_compliance(&self, target: Duration) -> Percent {
+        compliance::compliance(self.elapsed(), target)
+    }
+}

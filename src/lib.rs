@@ -1,0 +1,9 @@
+//! `warroom` measures how fast contact-centre platforms really recover.
+//!
+//! Each module is one room of the house that `ARCHITECTURE.md` describes; a test holds their imports
+//! against its floors.
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod expression;
