@@ -151,7 +151,9 @@ impl Measurement {
     /// The initial phase of every component, told once at the start.
     #[must_use]
     pub fn initial_events(&self, now: Now) -> Vec<Event> {
-        (0..self.components.len()).filter_map(|place| self.phase_event(place, now)).collect()
+        (0..self.components.len())
+            .filter_map(|place| self.phase_event(place, self.phase(place), now))
+            .collect()
     }
 
     /// Takes one report. Reports of unknown components change nothing.
@@ -321,7 +323,7 @@ impl Measurement {
     fn tell(&mut self, place: usize, change: Change, now: Now, reason: Option<&str>) -> Vec<Event> {
         let component_id = self.roster.components[place].id.clone();
         match change {
-            Change::Phase => self.phase_event(place, now).into_iter().collect(),
+            Change::Phase(phase) => self.phase_event(place, phase, now).into_iter().collect(),
             Change::Blip => {
                 vec![Event::Blip(BlipEvent { at: now.wall, component_id, reason: reason.map(str::to_owned) })]
             }
@@ -431,7 +433,7 @@ impl Measurement {
             let overlap =
                 component.tracker.open().map_or(length, |outage| length.min(until.since(outage.t_detect)));
             if component.tracker.gap(overlap) {
-                events.extend(self.phase_event(place, now));
+                events.extend(self.phase_event(place, Phase::Unobserved, now));
             }
         }
         events
@@ -445,7 +447,7 @@ impl Measurement {
         Some(compliance::compliance(outage.elapsed(), component.rules.target))
     }
 
-    fn phase_event(&self, place: usize, now: Now) -> Option<Event> {
+    fn phase_event(&self, place: usize, phase: Phase, now: Now) -> Option<Event> {
         let component = self.components.get(place)?;
         let card = &self.roster.components[place];
         let outage = component.tracker.open();
@@ -453,7 +455,7 @@ impl Measurement {
             at: now.wall,
             component_id: card.id.clone(),
             path: super::PathName::primary(),
-            phase: component.tracker.phase(),
+            phase,
             t_detect_epoch: outage.map(|outage| epoch_seconds(outage.t_detect_wall)),
             outage: outage.map(|outage| OutageView {
                 id: outage.id.clone(),

@@ -197,6 +197,13 @@ impl Picture {
         }
     }
 
+    /// Takes in notable events that were kept from before this engine started, oldest first; they are shown, and change nothing else.
+    pub fn remember_events(&mut self, events: impl IntoIterator<Item = Arc<Event>>) {
+        self.notable.extend(events);
+        let surplus = self.notable.len().saturating_sub(NOTABLE);
+        self.notable.drain(..surplus);
+    }
+
     /// The rolling compliance of one component; `None` is *no data*.
     #[must_use]
     pub fn compliance(&self, place: usize, now: DateTime<Utc>) -> Option<Percent> {

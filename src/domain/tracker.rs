@@ -65,7 +65,7 @@ pub struct Judgement<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The phase is another one, or the open outage became better known.
-    Phase,
+    Phase(Phase),
     /// An unconfirmed bad run ended.
     Blip,
     /// Another one serves, without an outage.
@@ -194,8 +194,8 @@ impl Tracker {
             if self.phase == Phase::Down {
                 self.phase = Phase::FailedOver;
             }
-            if !changes.contains(&Change::Phase) {
-                changes.push(Change::Phase);
+            if !changes.contains(&Change::Phase(self.phase)) {
+                changes.push(Change::Phase(self.phase));
             }
         }
         self.follow_server(judgement, was_troubled, &mut changes);
@@ -230,10 +230,12 @@ impl Tracker {
         self.remember(true, rules);
         let confirms = self.confirms(rules);
         if let Some(outage) = self.outage.as_mut().filter(|outage| outage.confirmed || confirms) {
-            outage.confirmed = true;
+            if !std::mem::replace(&mut outage.confirmed, true) && outage.t_failover.is_some() {
+                changes.push(Change::Phase(Phase::Down));
+            }
             outage.run = None;
             self.phase = if outage.t_failover.is_some() { Phase::FailedOver } else { Phase::Down };
-            changes.push(Change::Phase);
+            changes.push(Change::Phase(self.phase));
         }
         Counted::Bad
     }
@@ -256,7 +258,7 @@ impl Tracker {
             None => {
                 if self.phase != Phase::Up {
                     self.phase = Phase::Up;
-                    changes.push(Change::Phase);
+                    changes.push(Change::Phase(self.phase));
                 }
             }
             Some(outage) if !outage.confirmed => {
@@ -265,7 +267,7 @@ impl Tracker {
                 changes.push(Change::Blip);
                 if self.phase != Phase::Up {
                     self.phase = Phase::Up;
-                    changes.push(Change::Phase);
+                    changes.push(Change::Phase(self.phase));
                 }
                 let after = judgement.served_by.map(str::to_owned).or_else(|| self.served.clone());
                 if let (Some(from), Some(to)) = (before, after)
@@ -280,7 +282,7 @@ impl Tracker {
                     self.close(changes);
                 } else {
                     self.phase = Phase::Recovering;
-                    changes.push(Change::Phase);
+                    changes.push(Change::Phase(self.phase));
                 }
             }
         }
@@ -299,7 +301,7 @@ impl Tracker {
             bounds,
             outage,
         })));
-        changes.push(Change::Phase);
+        changes.push(Change::Phase(self.phase));
     }
 
     /// Follows who serves outside of an outage, where a change is a switch of its own.
