@@ -57,11 +57,21 @@ pub struct Cli {
 /// Options that work with every subcommand.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Global {
-    /// The config; else $WARROOM_CONFIG, the user's config folder, the system's. Never the current folder.
-    #[arg(long, value_name = "FILE", global = true)]
+    /// The config that was named.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help = "The config; else $WARROOM_CONFIG, the user's config folder, the system's; never the current folder"
+    )]
     pub config: Option<PathBuf>,
-    /// The data folder; else $WARROOM_DATA_DIR, else the user's own. One engine works on it at a time.
-    #[arg(long, value_name = "DIR", global = true)]
+    /// The data folder that was named.
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        help = "The data folder; else $WARROOM_DATA_DIR, else the user's own; one engine works on it at a time"
+    )]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -78,7 +88,7 @@ pub enum Command {
     Probe(probe::Args),
     /// Print the measured recoveries, one a line.
     Records(records::Args),
-    /// Serve the simulated Genesys Cloud and CXone, to try a config on.
+    /// Serve the simulated platforms of the demo, to try a config on.
     Sim(sim::Args),
     /// Write a first config, print its schema, or show the effective one.
     Config(config::Args),

@@ -287,7 +287,10 @@ fn collect(folder: &Path, root: &Path, sources: &mut Vec<Source>) {
         let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             collect(&path, root, sources);
-        } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") && !name.contains("/tests/") {
+        } else if path.extension().is_some_and(|end| end == "rs")
+            && !name.ends_with("/tests.rs")
+            && !name.contains("/tests/")
+        {
             sources.push(Source::new(&name, &fs::read_to_string(&path).unwrap()));
         }
     }
@@ -337,7 +340,7 @@ fn a_forbidden_import_is_caught_in_every_form() {
         ("store/a.rs", "let quote = '\"'; let at = Utc::now(); let other = '\"';"),
     ] {
         let caught = faults(&[Source::new(name, code)]);
-        assert_eq!(caught.is_empty(), false, "{name}: {code}");
+        assert!(!caught.is_empty(), "{name}: {code}");
     }
 }
 

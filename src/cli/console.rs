@@ -16,8 +16,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// How many colours the terminal has.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
-    pub color: Color,
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Colors::Auto)]
+    pub color: Colors,
     /// Draw with ASCII characters alone.
     #[arg(long)]
     pub ascii: bool,
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// How many colours to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
+pub enum Colors {
     /// What the terminal says: `NO_COLOR`, `COLORTERM`, `TERM`.
     Auto,
     /// None.

@@ -153,8 +153,8 @@ mod tests {
         assert_eq!(text("-2"), "'-2");
         assert_eq!(text("+1"), "'+1");
         assert_eq!(text("@sum"), "'@sum");
-        assert_eq!(text(" =1"), "\"' =1\"");
-        assert_eq!(text("\t=1"), "\"' =1\"");
+        assert_eq!(text(" =1"), "' =1");
+        assert_eq!(text("\t=1"), "' =1");
         assert_eq!(text("\u{FF1D}1"), "'\u{FF1D}1");
         assert_eq!(text("a,b"), "\"a,b\"");
         assert_eq!(text("=\"a\"\nb"), "\"'=\"\"a\"\" b\"");

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{Failure, Global, Outcome, Output};
 
-/// Serves the simulated Genesys Cloud and CXone that the demo uses, to try a config on.
+/// Serves the simulated platforms that the demo uses, to try a config on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -97,12 +97,13 @@ fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
     };
     let mut line = String::new();
     if engine == Engine::Silent {
-        line += &format!("ENGINE SILENT since {}; before that: ", status.at.format("%Y-%m-%d %H:%M:%SZ"));
+        let since = status.at.format("%Y-%m-%d %H:%M:%SZ");
+        // Writing to a string cannot fail.
+        let _ = write!(line, "ENGINE SILENT since {since}; before that: ");
     }
     if status.demo {
         line += "DEMO · ";
     }
-    // Writing to a string cannot fail.
     let _ = write!(line, "{} · {}/{} up", status.worst.word().to_uppercase(), status.up, status.components);
     for outage in &status.outages {
         let _ = write!(

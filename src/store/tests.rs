@@ -119,7 +119,9 @@ fn aside(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("warroom.db.corrupt-") && !name.ends_with("-shm"))
+        .filter(|name| {
+            name.starts_with("warroom.db.corrupt-") && !name.ends_with("-shm") && !name.ends_with("-wal")
+        })
         .collect();
     names.sort();
     names
@@ -329,7 +331,7 @@ fn a_schema_from_the_future_is_refused_in_plain_words_and_left_alone() {
 
 #[test]
 fn old_results_go_by_their_settings_and_recoveries_stay() {
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
     let folder = TempDir::new().unwrap();
     let settings = Settings { probes: HOUR, rollups: HOUR * 2, page_limit: None };
     let (store, _) = open(folder.path(), settings);
