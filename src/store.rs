@@ -1,4 +1,4 @@
-//! The store: SQLite in the data folder, written by one thread of its own, so that a slow disk never delays a probe.
+//! The store: `SQLite` in the data folder, written by one thread of its own, so that a slow disk never delays a probe.
 //!
 //! Invariants: a recovery is acknowledged only after its commit is flushed to the disk, is never dropped, and waits in
 //! memory in order while it cannot be written; a damaged database is moved aside and never deleted; no method of a
@@ -64,7 +64,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const DAY: Duration = Duration::from_hours(24);
         Self { probes: DAY * 7, rollups: DAY * 730, page_limit: None }
     }
 }

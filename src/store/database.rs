@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The migrations, oldest first; a number is never used twice.
 const MIGRATIONS: [(&str, &str); 1] = [("V1__ground", include_str!("migrations/V1__ground.sql"))];
 
-/// How SQLite makes a transaction whole.
+/// How `SQLite` makes a transaction whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Journal {
     /// A write-ahead log: readers and the writer do not hinder each other.
@@ -156,7 +156,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), 
         .query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get::<_, Option<i64>>(0))
         .map_err(failed)?
         .unwrap_or(0);
-    let known = MIGRATIONS.len() as i64;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(StoreError::FromTheFuture { path: path.to_path_buf(), found, known });
     }
@@ -171,7 +171,7 @@ pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result
         .map(|found| found.is_some())
 }
 
-/// Creates the file for oneself alone; SQLite gives its journal files the same mode.
+/// Creates the file for oneself alone; `SQLite` gives its journal files the same mode.
 fn private_file(path: &Path) -> io::Result<()> {
     let opened = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     match opened {
@@ -247,7 +247,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// The SQLite error that made a migration fail, in the form that the rest of the room knows.
+/// The `SQLite` error that made a migration fail, in the form that the rest of the room knows.
 fn behind(error: &refinery::Error) -> Option<rusqlite::Error> {
     let refinery::error::Kind::Connection(_, source) = error.kind() else { return None };
     match source.downcast_ref::<rusqlite::Error>()? {

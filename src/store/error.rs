@@ -23,7 +23,7 @@ pub enum StoreError {
     Corrupt {
         /// The database.
         path: PathBuf,
-        /// What SQLite says.
+        /// What `SQLite` says.
         source: rusqlite::Error,
     },
     /// A file operation failed.
@@ -34,12 +34,12 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error("{}: {source}", path.display())]
     Database {
         /// The database.
         path: PathBuf,
-        /// What SQLite says.
+        /// What `SQLite` says.
         source: rusqlite::Error,
     },
     /// A migration failed.
@@ -65,7 +65,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The SQLite error behind it, if there is one.
+    /// The `SQLite` error behind it, if there is one.
     pub(super) const fn sqlite(&self) -> Option<&rusqlite::Error> {
         match self {
             Self::Corrupt { source, .. } | Self::Database { source, .. } => Some(source),

@@ -1,4 +1,4 @@
-//! Which kind of file system the data folder lies on: SQLite's write-ahead log needs memory that every process on the
+//! Which kind of file system the data folder lies on: `SQLite`'s write-ahead log needs memory that every process on the
 //! file shares, and file systems over a network do not give it.
 
 use std::path::Path;

@@ -37,7 +37,7 @@ impl StoreHealth {
         matches!(self, Self::Ok)
     }
 
-    /// What an error of SQLite means for the store in this folder.
+    /// What an error of `SQLite` means for the store in this folder.
     pub(super) fn of(error: &rusqlite::Error, folder: &Path) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,

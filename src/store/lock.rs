@@ -8,6 +8,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -18,7 +19,9 @@ use crate::domain::time::rfc3339_millis;
 /// The file's name in the data folder.
 pub const FILE: &str = "engine.lock";
 /// How often a starting engine steps aside for those who only look, each of whom holds the lock for microseconds.
-const COURTESY: u32 = 200;
+const COURTESY: u32 = 500;
+/// How long it steps aside each time.
+const ASIDE: Duration = Duration::from_millis(1);
 
 /// Who holds the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,7 +159,7 @@ fn exclusive(file: &File) -> io::Result<bool> {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        thread::yield_now();
+        thread::sleep(ASIDE);
     }
     Ok(false)
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, time::epoch_seconds};
 
 /// How many recoveries are read at once.
-const PAGE: usize = 256;
+const PAGE: u16 = 256;
 
 /// An open database that is only read.
 pub struct Reader {
@@ -191,11 +191,11 @@ impl Recoveries<'_> {
         let component = self.component.map(ComponentId::as_str);
         self.page = self
             .reader
-            .rows(sql, params![self.after.0, self.after.1, component, PAGE as i64], |row| {
+            .rows(sql, params![self.after.0, self.after.1, component, PAGE], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?
             .into();
-        self.ended = self.page.len() < PAGE;
+        self.ended = self.page.len() < usize::from(PAGE);
         Ok(())
     }
 }
@@ -204,11 +204,12 @@ impl Iterator for Recoveries<'_> {
     type Item = Result<RecoveryRecord, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty() && !self.ended {
-            if let Err(error) = self.fetch() {
-                self.ended = true;
-                return Some(Err(error));
-            }
+        if self.page.is_empty()
+            && !self.ended
+            && let Err(error) = self.fetch()
+        {
+            self.ended = true;
+            return Some(Err(error));
         }
         let (restored, seq, text) = self.page.pop_front()?;
         self.after = (restored, seq);

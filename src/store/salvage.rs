@@ -23,6 +23,10 @@ pub(super) fn read(path: &Path) -> Kept {
     if connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).is_err() {
         return kept;
     }
+    // Otherwise SQLite refuses a truncated file as a whole; nothing is written through this connection.
+    if connection.pragma_update(None, "writable_schema", "ON").is_err() {
+        return kept;
+    }
     for order in ["ASC", "DESC"] {
         let sql = format!("SELECT seq, record FROM recoveries ORDER BY seq {order}");
         until_damage(&connection, &sql, |row| {

@@ -66,7 +66,7 @@ pub struct OpenOutage {
     pub phase: Phase,
     /// `down` or `degraded`.
     pub verdict: Verdict,
-    /// T_detect.
+    /// `T_detect`.
     #[serde(with = "rfc3339_millis")]
     pub since: DateTime<Utc>,
     /// How much of the target it has provably used.

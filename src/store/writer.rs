@@ -123,7 +123,7 @@ impl Writer {
         findings.warnings
     }
 
-    fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         self.latest = self.latest.max(batch.latest.take().unwrap_or(self.latest));
         if let Some(status) = batch.status.take() {
             self.write_status(status);
@@ -242,7 +242,7 @@ impl Writer {
         }
     }
 
-    fn failed(&mut self, error: &StoreError) {
+    pub(super) fn failed(&mut self, error: &StoreError) {
         // Numbers of series that a rolled-back transaction made are not there any more.
         self.series.clear();
         if error.sqlite().is_some_and(health::is_corrupt) && self.database.take().is_some() {
@@ -276,6 +276,18 @@ impl Writer {
         if self.health != new {
             self.health = new.clone();
             (self.tell)(new);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Writer {
+    /// Lifts the ceiling that stands for a full disk.
+    pub(super) fn make_room(&mut self, pages: u32) {
+        self.settings.page_limit = Some(pages);
+        if let Some(database) = &self.database {
+            let lifted = database.connection.pragma_update(None, "max_page_count", pages);
+            assert!(lifted.is_ok());
         }
     }
 }
