@@ -7,3 +7,5 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod expression;
+pub mod platform;
+pub mod probe;
