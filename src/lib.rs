@@ -7,5 +7,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod expression;
+pub mod platform;
+pub mod probe;
 pub mod store;
