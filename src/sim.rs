@@ -56,9 +56,18 @@ const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 /// and every connection.
 ///
 /// The same `seed` and the same order of requests give the same latencies.
-pub async fn serve(listener: TcpListener, scenario: Scenario, clock: SharedClock, seed: u64) -> Infallible {
-    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+pub fn serve(
+    listener: TcpListener,
+    scenario: Scenario,
+    clock: SharedClock,
+    seed: u64,
+) -> impl Future<Output = Infallible> + Send {
     let service = TowerToHyperService::new(router(Arc::new(World::new(scenario, clock, seed))));
+    accept(listener, service)
+}
+
+async fn accept(listener: TcpListener, service: TowerToHyperService<Router>) -> Infallible {
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
