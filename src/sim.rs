@@ -1,4 +1,4 @@
-//! Simulated platforms on one listener: Genesys Cloud, CXone and a contact centre's own systems.
+//! Simulated platforms on one listener: Genesys Cloud, `CXone` and a contact centre's own systems.
 //!
 //! Each platform lives under a path prefix of its own (`/genesys`, `/cxone`, `/edge`, `/wem`, `/wfm`, `/archive`,
 //! `/backup`), so that `http://ADDRESS/genesys` is its base URL. What they answer follows a [`Scenario`].
@@ -48,7 +48,7 @@ const MAX_BODY: usize = 512_000;
 /// How long a connection may stay silent before or between requests.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long one request may take, its body and the simulated latency included.
-const LONGEST_ANSWER: Duration = Duration::from_secs(120);
+const LONGEST_ANSWER: Duration = Duration::from_mins(2);
 /// How long to wait when the system has no file descriptor for a new connection.
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 

@@ -383,10 +383,10 @@ fn the_documented_example_is_a_scenario() {
         .skip_while(|line| *line != "//! ```toml")
         .skip(1)
         .take_while(|line| *line != "//! ```")
-        .map(|line| format!("{}\n", line.trim_start_matches("//!").trim_start()))
+        .flat_map(|line| [line.trim_start_matches("//!").trim_start(), "\n"])
         .collect();
     let scenario = Scenario::parse(&example, "example").unwrap();
-    assert_eq!(scenario.cycle(), Some(Duration::from_secs(180)));
+    assert_eq!(scenario.cycle(), Some(Duration::from_mins(3)));
     let wem = scenario.condition(Service::WemDashboard, Duration::from_secs(19));
     assert_eq!(wem.state, State::Throttled { retry_after: Some(Duration::from_secs(4)) });
 }

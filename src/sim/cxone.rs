@@ -1,4 +1,4 @@
-//! A simulated CXone: the recovery guide's own site health beside the public API's shapes.
+//! A simulated `CXone`: the recovery guide's own site health beside the public API's shapes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -141,7 +141,7 @@ async fn end_contact(visit: Visit, Path((_version, contact)): Path<(String, u64)
         .await
 }
 
-/// CXone says why in a header.
+/// `CXone` says why in a header.
 fn refuse(status: StatusCode, why: &'static str) -> Response {
     let mut response = (status, Json(json!({ "error_description": why }))).into_response();
     response.headers_mut().insert("icstatusdescription", HeaderValue::from_static(why));

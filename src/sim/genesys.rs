@@ -115,7 +115,7 @@ async fn launch(visit: Visit, body: Bytes) -> Response {
 }
 
 async fn execution(visit: Visit, Path(id): Path<String>) -> Response {
-    let (launched, request) = Uuid::parse_str(&id).map(|id| id.as_u64_pair()).unwrap_or((u64::MAX, 0));
+    let (launched, request) = Uuid::parse_str(&id).map_or((u64::MAX, 0), |id| id.as_u64_pair());
     let launched = Duration::from_millis(launched);
     if launched > visit.elapsed || request == 0 || request >= visit.serial {
         return visit

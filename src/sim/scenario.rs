@@ -156,7 +156,7 @@ impl Scenario {
         read::scenario(text, file)
     }
 
-    /// Whether Genesys Cloud and CXone ask for one of their tokens.
+    /// Whether Genesys Cloud and `CXone` ask for one of their tokens.
     #[must_use]
     pub const fn demands_login(&self) -> bool {
         self.demand_login

@@ -39,7 +39,7 @@ use crate::{
 pub(super) struct Dropped;
 
 /// How long a token is good for.
-pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(1);
 /// `client.credentials.token.rate.per.minute` of Genesys Cloud; told in headers, not enforced.
 const REQUESTS_PER_MINUTE: u64 = 300;
 /// Spread of the latencies: the standard deviation of their logarithm.
@@ -199,7 +199,7 @@ impl Visit {
             .as_deref()
             .and_then(|token| token.strip_prefix("simulated-")?.strip_prefix(platform)?.strip_prefix('-'))
             .and_then(|issued| issued.parse::<u64>().ok().map(Duration::from_secs));
-        issued.is_none_or(|issued| issued > self.elapsed || self.elapsed - issued >= TOKEN_LIFE)
+        issued.is_none_or(|issued| self.elapsed.checked_sub(issued).is_none_or(|age| age >= TOKEN_LIFE))
     }
 
     /// Adds the headers that every answer of the platform carries.

@@ -11,9 +11,9 @@ use super::{Change, Finding, Scenario, ScenarioError, State, Target};
 use crate::sim::service::Service;
 
 /// The longest extra latency; the server gives up an answer not much later.
-const LONGEST_LATENCY: Duration = Duration::from_secs(60);
+const LONGEST_LATENCY: Duration = Duration::from_mins(1);
 /// The longest time in a scenario.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 const TOP_KEYS: &[&str] = &["cycle", "demand_login", "changes"];
 const CHANGE_KEYS: &[&str] = &["at", "target", "state", "status", "retry_after", "latency", "served_by"];
 const STATES: &[&str] = &["up", "down", "failing", "refused", "throttled", "slow"];
@@ -75,7 +75,7 @@ impl Reader<'_> {
             return Vec::new();
         };
         let mut changes = Vec::new();
-        for item in list.iter() {
+        for item in list {
             match item.get_ref().as_table() {
                 Some(table) => changes.extend(self.change(table, &item.span(), cycle)),
                 None => self.report(item.span(), "a change must be a table: write `[[changes]]`".to_owned()),
