@@ -12,3 +12,4 @@ pub mod expression;
 pub mod platform;
 pub mod probe;
 pub mod store;
+pub mod sim;
