@@ -11,5 +11,5 @@ pub mod engine;
 pub mod expression;
 pub mod platform;
 pub mod probe;
-pub mod store;
 pub mod sim;
+pub mod store;
