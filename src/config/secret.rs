@@ -5,9 +5,9 @@
 use std::{
     fs,
     io::Read as _,
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use secrecy::SecretString;
@@ -134,11 +134,14 @@ fn run(words: &[String], patience: Duration) -> Result<Revealed, SecretError> {
         // Nobody waits any more once the time is up.
         drop(sender.send(read.map(|_| bytes)));
     });
+    let deadline = Instant::now() + patience;
     let received = receiver.recv_timeout(patience);
-    if !matches!(&received, Ok(Ok(bytes)) if bytes.len() as u64 <= LARGEST) {
-        drop(child.kill());
-    }
-    let status = child.wait().map_err(|error| failed(format!("cannot be waited for: {error}")))?;
+    let complete = matches!(&received, Ok(Ok(bytes)) if bytes.len() as u64 <= LARGEST);
+    let status = wait(&mut child, complete.then_some(deadline))
+        .map_err(|error| failed(format!("cannot be waited for: {error}")))?;
+    let Some(status) = status else {
+        return Err(failed(format!("took longer than {} s", patience.as_secs())));
+    };
     let bytes = match received {
         Err(_) => return Err(failed(format!("took longer than {} s", patience.as_secs()))),
         Ok(Err(error)) => return Err(failed(format!("cannot be read from: {error}"))),
@@ -148,6 +151,20 @@ fn run(words: &[String], patience: Duration) -> Result<Revealed, SecretError> {
         return Err(failed(format!("failed ({status})")));
     }
     usable(bytes, &format!("the program {shown}"))
+}
+
+/// Waits until the deadline, then ends the program; without one, ends it at once. `None` where the deadline passed.
+fn wait(child: &mut Child, deadline: Option<Instant>) -> std::io::Result<Option<ExitStatus>> {
+    while deadline.is_some_and(|deadline| Instant::now() < deadline) {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // One that has ended by itself meanwhile cannot be killed, and need not be.
+    drop(child.kill());
+    let status = child.wait()?;
+    Ok(deadline.is_none().then_some(status))
 }
 
 #[cfg(test)]
@@ -183,6 +200,8 @@ mod tests {
     fn a_program_that_hangs_fails_or_says_too_much_is_an_error_without_its_words() {
         let slow = shell("sleep 600", Duration::from_millis(200)).unwrap_err();
         assert!(slow.to_string().contains("took longer"), "{slow}");
+        let lingering = shell("echo s3cret; exec >&-; sleep 600", Duration::from_millis(200)).unwrap_err();
+        assert!(lingering.to_string().contains("took longer"), "{lingering}");
         let failing = shell("echo s3cret; exit 3", PATIENCE).unwrap_err();
         assert!(failing.to_string().contains("failed") && !failing.to_string().contains("s3cret"), "{failing}");
         let endless = shell("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done", PATIENCE).unwrap_err();

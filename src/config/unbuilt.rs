@@ -1,19 +1,20 @@
 //! Sections whose function is not built in this version: read and checked like all others, then left alone.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     components::Named,
     journey::{self, Names},
     platforms::Platforms,
     reading::{Entry, Section, nearest},
-    values::in_words,
+    values::{in_words, is_confidential},
 };
 use crate::{
-    config::values::is_confidential,
     expression::{self, clean},
 };
-use std::collections::BTreeMap;
 
 /// What the other sections have named.
 pub(super) struct Known<'a> {
@@ -419,7 +420,9 @@ fn deliveries(root: &Section<'_, '_>) {
         secrets(&section);
         if kind == "influxdb" {
             let given: Vec<_> = ["database", "org", "bucket"].into_iter().filter_map(|name| section.get(name)).collect();
-            given.iter().for_each(|entry| drop(entry.line()));
+            for entry in &given {
+                entry.line();
+            }
             let names: Vec<_> = given.iter().map(|entry| entry.name).collect();
             if names != ["database"] && names != ["org", "bucket"] {
                 section.error("database", format!("{} names no place to write to", section.what()), "give it database (v1), or org, bucket and token (v2)");
