@@ -67,6 +67,18 @@ pub enum PlatformKind {
     Http,
 }
 
+impl PlatformKind {
+    /// The word in the config.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Genesys => "genesys",
+            Self::Cxone => "cxone",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// `[platforms.NAME]`.
 #[derive(Clone, Debug)]
 pub struct Platform {
