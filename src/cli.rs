@@ -13,6 +13,7 @@ pub mod output;
 pub mod probe;
 pub mod records;
 pub mod sim;
+mod start;
 pub mod status;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -22,7 +22,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub use self::task::Ended;
+pub use self::{secrets::of_platform as credentials, task::Ended};
 use crate::{
     clock::SharedClock,
     config::model::Config,

@@ -1,8 +1,22 @@
 //! `warroom agent`: the engine without a screen.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use super::{Failure, Global, Outcome, Output};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, Global, Outcome, Output, start};
+use crate::{
+    domain::Event,
+    engine::{self, Listener, Mailbox, Remote, Setup},
+    store::folder,
+};
 
 /// Measures without a screen, as a service, until it is told to stop.
 ///
@@ -29,7 +43,120 @@ pub enum EventFormat {
     Json,
 }
 
+/// Lines that may wait for a slow reader of the events; beyond that probe events are left out, and it is said.
+const WAITING: usize = 65_536;
+
 /// Runs it.
-pub fn run(_global: &Global, _args: &Args, _output: &mut Output) -> Outcome {
-    Err(Failure::cannot_go_on(anyhow::anyhow!("the agent is not wired yet")))
+pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
+    log_to_stderr();
+    start::prepare_process();
+    let loaded = start::need_config(global, output)?;
+    for finding in loaded.warnings.iter().chain(&loaded.not_built) {
+        tracing::warn!("{finding}");
+    }
+    let config = Arc::new(loaded.config);
+    let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
+    let held = start::hold(folder, config.source.as_deref())?;
+    let runtime = start::runtime()?;
+    let mailbox = Mailbox::default();
+    let remote = mailbox.remote();
+    let printer = args.events.map(|EventFormat::Json| Printer::begin(remote.clone())).transpose()?;
+    let (listener, printing) = printer.unzip();
+    let setup = Setup {
+        config,
+        clock: start::clock(),
+        seed: start::seed(),
+        folder: held.folder.clone(),
+        listeners: listener.into_iter().map(|listener| Box::new(listener) as Box<dyn Listener>).collect(),
+    };
+    let (ended, signal) = runtime.block_on(async {
+        let signal = tokio::spawn(first_signal(remote)?);
+        let ended = engine::run(setup, mailbox, args.length).await;
+        signal.abort();
+        Ok::<_, Failure>((ended, signal.await.ok()))
+    })?;
+    if let Some(printing) = printing
+        && printing.join().is_err()
+    {
+        return Err(Failure::cannot_go_on(anyhow::anyhow!("the writer of events panicked")));
+    }
+    start::ended(ended, signal.map_or(Exit::Good, Exit::Signal))
+}
+
+/// The log of a service goes to standard error, at the level that `WARROOM_LOG` names.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .with_env_var("WARROOM_LOG")
+        .from_env_lossy();
+    // Only a test in the same process could have set another one; then that one stands.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Waits for the signal that ends the agent, stops the engine and says which it was.
+fn first_signal(remote: Remote) -> std::io::Result<impl Future<Output = u8>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let number = loop {
+            tokio::select! {
+                _ = interrupt.recv() => break 2,
+                _ = terminate.recv() => break 15,
+                _ = hang_up.recv() => tracing::warn!(
+                    "SIGHUP: reloading the config is not built in this version; measuring goes on with the old one, restart the \
+                     agent to change it"
+                ),
+            }
+        };
+        remote.stop();
+        number
+    })
+}
+
+/// Prints events on a thread of its own, so that a slow reader delays nothing.
+struct Printer {
+    lines: SyncSender<Arc<Event>>,
+    left_out: u64,
+}
+
+impl Printer {
+    fn begin(remote: Remote) -> Result<(Self, JoinHandle<()>), Failure> {
+        let (lines, waiting) = sync_channel::<Arc<Event>>(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || {
+                let mut output = Output::standard();
+                if print(&waiting, &mut output).is_err() {
+                    // Nobody reads the events any more: that is how a reader says that it has enough.
+                    remote.stop();
+                }
+            })
+            .map_err(Failure::cannot_go_on)?;
+        Ok((Self { lines, left_out: 0 }, thread))
+    }
+}
+
+fn print(waiting: &Receiver<Arc<Event>>, output: &mut Output) -> std::io::Result<()> {
+    while let Ok(event) = waiting.recv() {
+        output.json(&*event)?;
+        while let Ok(event) = waiting.try_recv() {
+            output.json(&*event)?;
+        }
+        output.flush()?;
+    }
+    Ok(())
+}
+
+impl Listener for Printer {
+    fn event(&mut self, event: &Arc<Event>) {
+        match self.lines.try_send(Arc::clone(event)) {
+            Ok(()) if self.left_out > 0 => {
+                tracing::warn!(events = self.left_out, "the reader of the events was too slow; events were left out");
+                self.left_out = 0;
+            }
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => self.left_out += 1,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `warroom check`: what is wrong with the config.
 
-use super::{Failure, Global, Outcome, Output};
+use super::{Exit, Global, Outcome, Output, start};
 
 /// Looks for mistakes in the config, all of them at once, each with its file, line, key and cure.
 ///
@@ -13,6 +13,22 @@ Examples:
 pub struct Args {}
 
 /// Checks it.
-pub fn run(_global: &Global, _args: &Args, _output: &mut Output) -> Outcome {
-    Err(Failure::cannot_go_on(anyhow::anyhow!("check is not wired yet")))
+pub fn run(global: &Global, _args: &Args, output: &mut Output) -> Outcome {
+    let loaded = start::need_config(global, output)?;
+    for finding in &loaded.warnings {
+        output.line(&format!("warning: {finding}"))?;
+    }
+    for finding in &loaded.not_built {
+        output.line(&format!("not built: {finding}"))?;
+    }
+    let config = &loaded.config;
+    let name = config.source.as_deref().map_or_else(String::new, |path| path.display().to_string());
+    output.line(&format!(
+        "{name}: good; {} components on {} platforms, {} warnings, {} parts without effect in this version",
+        config.components.len(),
+        config.platforms.len(),
+        loaded.warnings.len(),
+        loaded.not_built.len()
+    ))?;
+    Ok(Exit::Good)
 }

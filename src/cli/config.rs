@@ -1,6 +1,7 @@
 //! `warroom config`: a first config, its schema, the effective one.
 
-use super::{Failure, Global, Outcome, Output};
+use super::{Exit, Global, Outcome, Output, start};
+use crate::config;
 
 /// Writes a first config, prints its schema, or shows the effective one.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,14 @@ pub enum What {
 }
 
 /// Prints it.
-pub fn run(_global: &Global, _args: &Args, _output: &mut Output) -> Outcome {
-    Err(Failure::cannot_go_on(anyhow::anyhow!("config is not wired yet")))
+pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
+    let text = match args.what {
+        What::Init => config::first().to_owned(),
+        What::Schema => config::schema(),
+        What::Show => config::show(&start::need_config(global, output)?.config),
+    };
+    for line in text.lines() {
+        output.line(line)?;
+    }
+    Ok(Exit::Good)
 }

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::{Failure, Global, Outcome, Output};
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, Global, Outcome, Output, start};
+use crate::sim::{self, Scenario};
 
 /// Serves the simulated platforms that the demo uses, to try a config on.
 #[derive(Debug, clap::Args)]
@@ -19,7 +23,39 @@ pub struct Args {
     pub scenario: Option<PathBuf>,
 }
 
-/// Serves them.
-pub fn run(_global: &Global, _args: &Args, _output: &mut Output) -> Outcome {
-    Err(Failure::cannot_go_on(anyhow::anyhow!("sim is not wired yet")))
+/// Serves them until a signal comes.
+pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
+    let scenario = match &args.scenario {
+        None => sim::demo_scenario().map_err(Failure::cannot_go_on)?,
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the scenario {name} cannot be read"))
+                .map_err(Failure::wrong_use)?;
+            Scenario::parse(&text, &name).map_err(Failure::wrong_use)?
+        }
+    };
+    start::prepare_process();
+    start::runtime()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", args.listen))
+            .map_err(Failure::cannot_go_on)?;
+        let address = listener.local_addr()?;
+        output.line(&format!("the simulated platforms answer at http://{address}"))?;
+        output.line("a config for them: warroom --demo shows one; base URLs are /genesys, /cxone, /edge, /wem, /wfm, /archive, /backup")?;
+        output.flush()?;
+        let (mut interrupt, mut terminate, mut hang_up) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        );
+        let number = tokio::select! {
+            never = sim::serve(listener, scenario, start::clock(), start::seed()) => match never {},
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+            _ = hang_up.recv() => 1,
+        };
+        Ok(Exit::Signal(number))
+    })
 }

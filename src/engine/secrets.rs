@@ -44,8 +44,8 @@ pub(super) async fn reveal(config: &Config) -> Revealed {
     revealed
 }
 
-/// The credentials of one platform. Blocks on files and programs.
-pub(crate) fn of_platform(platform: &Platform) -> Result<Credentials, String> {
+/// The credentials of one platform, or why they cannot be had. Blocks on files and programs.
+pub fn of_platform(platform: &Platform) -> Result<Credentials, String> {
     let mut headers = Vec::with_capacity(platform.headers.len());
     for (name, text) in &platform.headers {
         let broken = || format!("header `{name}` cannot be sent as it is written");
