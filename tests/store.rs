@@ -259,3 +259,23 @@ fn a_store_can_be_opened_on_a_full_disk_and_begins_when_there_is_room() {
     std::fs::remove_file(&ballast).unwrap();
     assert_eq!(acknowledged.recv_timeout(Duration::from_secs(30)), Ok(()));
 }
+
+#[test]
+fn records_are_read_from_a_disk_that_may_not_be_written() {
+    let Some(disk) = Mounted::new("1m") else { return };
+    let folder = disk.0.path();
+    let store = Store::open(folder, Settings::default(), now(), Box::new(|_| {})).unwrap();
+    store.handle().record_recovery(record(0), None, Box::new(|| {}));
+    store.close().unwrap();
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(folder).status().unwrap();
+    assert!(remounted.success());
+    let kept: Vec<_> = Store::read(folder).unwrap().recoveries(None, None).map(Result::unwrap).collect();
+    assert_eq!(kept, [(*record(0)).clone()]);
+
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let store = Store::open(folder, Settings::default(), now(), tell).unwrap();
+    assert_eq!(health.try_recv(), Ok(StoreHealth::ReadOnly));
+    store.handle().record_recovery(record(1), None, Box::new(|| {}));
+    assert_eq!(store.close().unwrap_err().0, 1, "what could not be kept is owned up to");
+}
