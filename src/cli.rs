@@ -76,27 +76,19 @@ pub struct Global {
     pub data_dir: Option<PathBuf>,
 }
 
-/// The subcommands.
+/// The subcommands; what each does is said where its arguments are.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "a doc comment here would replace the longer help of the arguments")]
 pub enum Command {
-    /// Measure without a screen, as a service.
     Agent(agent::Args),
-    /// Say in one line how things stand; exit 0 when all is up.
     Status(status::Args),
-    /// Look for mistakes in the config; logs in nowhere and resolves no secret.
     Check(check::Args),
-    /// Run one component's journey now, step by step, with timings; exit 0 when it is up.
     Probe(probe::Args),
-    /// Print the measured recoveries, one a line.
     Records(records::Args),
-    /// Serve the simulated platforms of the demo, to try a config on.
     Sim(sim::Args),
-    /// Write a first config, print its schema, or show the effective one.
     Config(config::Args),
-    /// Print the completions for a shell.
     Completions(completions::Args),
-    /// Print the manual page.
-    Man,
+    Man(man::Args),
 }
 
 /// How the process ends.
@@ -204,7 +196,7 @@ fn run(cli: Cli, output: &mut Output) -> Outcome {
         Some(Command::Sim(args)) => sim::run(&global, &args, output),
         Some(Command::Config(args)) => config::run(&global, &args, output),
         Some(Command::Completions(args)) => completions::run(&args, output),
-        Some(Command::Man) => man::run(output),
+        Some(Command::Man(_)) => man::run(output),
     }
 }
 

@@ -20,7 +20,7 @@ use warroom::{
         ComponentId, PathName, Percent, RecoveryRecord, Status, Tier,
         record::{ClockState, Mode, RestoredBy},
     },
-    store::{Holder, Lock, LockError, Progress, Settings, Store, folder},
+    store::{Holder, Lock, LockError, Progress, Settings, Store, StoreHealth, folder},
 };
 
 const ROLE: &str = "WARROOM_TEST_ROLE";
@@ -180,4 +180,102 @@ fn those_who_only_look_never_keep_an_engine_from_starting() {
         done.store(true, Ordering::Relaxed);
         assert!(started);
     });
+}
+
+/// A file system of its own, unmounted at the end.
+struct Mounted(TempDir);
+
+impl Mounted {
+    /// `None`, said aloud, where mounting is not permitted.
+    fn new(size: &str) -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let options = format!("size={size},mode=0700");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self(folder));
+        }
+        writeln!(std::io::stderr(), "SKIPPED: no tmpfs may be mounted here").unwrap();
+        None
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // A lazy unmount cannot be busy; a failure leaves a small empty mount behind.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_disk_that_is_really_full_delays_recoveries_and_loses_none() {
+    const COUNT: u32 = 2_000;
+    let wait = Duration::from_secs(30);
+    let Some(disk) = Mounted::new("1m") else { return };
+    let folder = disk.0.path();
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let store = Store::open(folder, Settings::default(), now(), tell).unwrap();
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![1; 600 * 1024]).unwrap();
+    let (sender, acknowledged) = mpsc::channel();
+    let give = |number: u32| {
+        let sender = sender.clone();
+        let done = Box::new(move || sender.send(number).unwrap_or_default());
+        store.handle().record_recovery(record(number), None, done);
+    };
+    let mut given = 0;
+    while health.try_recv() != Ok(StoreHealth::DiskFull) {
+        assert!(given < COUNT, "the disk has only so much room");
+        give(given);
+        given += 1;
+        std::thread::yield_now();
+    }
+    give(given);
+    std::fs::remove_file(&ballast).unwrap();
+    for number in 0..=given {
+        assert_eq!(acknowledged.recv_timeout(wait), Ok(number), "in order, once there is room");
+    }
+    assert_eq!(health.recv_timeout(wait), Ok(StoreHealth::Ok));
+    store.close().unwrap();
+    let kept = Store::read(folder).unwrap().recoveries(None, None).map(Result::unwrap).count();
+    assert_eq!(kept, given as usize + 1);
+}
+
+#[test]
+fn a_store_can_be_opened_on_a_full_disk_and_begins_when_there_is_room() {
+    let Some(disk) = Mounted::new("256k") else { return };
+    let folder = disk.0.path();
+    let ballast = folder.join("ballast");
+    // Filling stops with an error when the disk is full, which is what is wanted.
+    let _ = std::fs::write(&ballast, vec![1; 512 * 1024]);
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let store = Store::open(folder, Settings::default(), now(), tell).unwrap();
+    assert_eq!(health.try_recv(), Ok(StoreHealth::DiskFull));
+    let (sender, acknowledged) = mpsc::channel();
+    let done = Box::new(move || sender.send(()).unwrap_or_default());
+    store.handle().record_recovery(record(0), None, done);
+    std::fs::remove_file(&ballast).unwrap();
+    assert_eq!(acknowledged.recv_timeout(Duration::from_secs(30)), Ok(()));
+}
+
+#[test]
+fn records_are_read_from_a_disk_that_may_not_be_written() {
+    let Some(disk) = Mounted::new("1m") else { return };
+    let folder = disk.0.path();
+    let store = Store::open(folder, Settings::default(), now(), Box::new(|_| {})).unwrap();
+    store.handle().record_recovery(record(0), None, Box::new(|| {}));
+    store.close().unwrap();
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(folder).status().unwrap();
+    assert!(remounted.success());
+    let kept: Vec<_> = Store::read(folder).unwrap().recoveries(None, None).map(Result::unwrap).collect();
+    assert_eq!(kept, [(*record(0)).clone()]);
+
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let store = Store::open(folder, Settings::default(), now(), tell).unwrap();
+    assert_eq!(health.try_recv(), Ok(StoreHealth::ReadOnly));
+    store.handle().record_recovery(record(1), None, Box::new(|| {}));
+    assert_eq!(store.close().unwrap_err().0, 1, "what could not be kept is owned up to");
 }

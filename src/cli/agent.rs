@@ -18,7 +18,7 @@ use crate::{
     store::folder,
 };
 
-/// Measures without a screen, as a service, until it is told to stop.
+/// Measures without a screen, as a service.
 ///
 /// SIGHUP reloads the config; SIGINT and SIGTERM end it. One engine works on a data folder at a time: a second one says
 /// who holds it and exits with 2.

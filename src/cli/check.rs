@@ -2,9 +2,9 @@
 
 use super::{Exit, Global, Outcome, Output, start};
 
-/// Looks for mistakes in the config, all of them at once, each with its file, line, key and cure.
+/// Looks for mistakes in the config.
 ///
-/// Logs in nowhere and resolves no secret. Exit 0 when the config is right, warnings or not; 2 when it is wrong.
+/// Names all of them at once, each with its file, line, key and cure. Logs in nowhere and resolves no secret. Exit 0 when the config is right, warnings or not; 2 when it is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

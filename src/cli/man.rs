@@ -7,6 +7,14 @@ use clap_mangen::Man;
 
 use super::{Cli, Exit, Outcome, Output};
 
+/// Prints the manual page.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  warroom man | man -l -
+  warroom man > ~/.local/share/man/man1/warroom.1")]
+pub struct Args {}
+
 /// Prints it; read it with `warroom man | man -l -`.
 pub fn run(output: &mut Output) -> Outcome {
     let mut page = Vec::new();

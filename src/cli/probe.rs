@@ -9,7 +9,9 @@ use crate::{
     probe::{Client, Journey},
 };
 
-/// Runs one component's journey now, step by step, with timings.
+/// Runs one component's journey now, step by step.
+///
+/// Says of each step what it did, what came of it and how long each part took.
 ///
 /// Takes no lock and records nothing, so it works beside a running engine. Exit 0 when the component is up.
 #[derive(Debug, clap::Args)]

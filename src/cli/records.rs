@@ -12,9 +12,9 @@ use crate::{
     store::{Store, folder},
 };
 
-/// Prints the measured recoveries, oldest first, one a line; works beside a running engine.
+/// Prints the measured recoveries, one a line.
 ///
-/// JSON lines carry the whole recovery record. CSV carries the same fields; a cell that a spreadsheet would take for a
+/// Oldest first, also beside a running engine. JSON lines carry the whole recovery record. CSV carries the same fields; a cell that a spreadsheet would take for a
 /// formula is prefixed with an apostrophe.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -15,9 +15,9 @@ use crate::{
 /// After so long without a word from the engine its last one is not believed any longer.
 const STALE: TimeDelta = TimeDelta::seconds(60);
 
-/// Says in one line how things stand: the worst state, the open outages, the drill, the mode.
+/// Says in one line how things stand.
 ///
-/// Asks the data folder's engine, without attaching to it. Exit 0 when every component is up; 1 otherwise, and when no
+/// The worst state, the open outages, the drill, the mode, as the data folder's engine last told them. Exit 0 when every component is up; 1 otherwise, and when no
 /// engine runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

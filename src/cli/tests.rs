@@ -167,3 +167,88 @@ fn completions_exist_for_every_shell() {
         assert!(script.text().contains("records"), "{shell}");
     }
 }
+
+/// A data folder with an engine's lock and `count` recoveries.
+fn folder_with(count: u32) -> (tempfile::TempDir, Global, crate::store::Lock) {
+    use crate::store::{Holder, Lock, Settings, Store};
+    let folder = tempfile::TempDir::new().unwrap();
+    let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let lock = Lock::acquire(folder.path(), &Holder::this(now, None)).unwrap();
+    let store = Store::open(folder.path(), Settings::default(), now, Box::new(|_| {})).unwrap();
+    for number in 0..count {
+        let text = include_str!("../../tests/data/recovery.json").replace("NUMBER", &number.to_string());
+        let record = Arc::new(serde_json::from_str(&text).unwrap());
+        store.handle().record_recovery(record, None, Box::new(|| {}));
+    }
+    store.close().unwrap();
+    let global = Global { config: None, data_dir: Some(folder.path().to_path_buf()) };
+    (folder, global, lock)
+}
+
+fn captured(run: impl FnOnce(&mut Output) -> Outcome) -> (Exit, String, String) {
+    let (results, words) = (Kept::default(), Kept::default());
+    let mut output = Output::new(Box::new(results.clone()), Box::new(words.clone()));
+    let exit = conclude(run(&mut output), &mut output);
+    (exit, results.text(), words.text())
+}
+
+fn records_args(line: &str) -> records::Args {
+    match parsed(line).unwrap().command {
+        Some(Command::Records(args)) => args,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn records_are_printed_as_the_contract_names_them() {
+    let (_folder, global, _lock) = folder_with(3);
+    let args = records_args("warroom records");
+    let (exit, results, _) = captured(|output| records::run(&global, &args, output));
+    assert_eq!((exit, results.lines().count()), (Exit::Good, 3));
+    let first: serde_json::Value = serde_json::from_str(results.lines().next().unwrap()).unwrap();
+    assert_eq!(first["id"], "outage-0");
+    assert_eq!(first["measured_rto_seconds"], 58.016);
+    assert!(first["t_failover_epoch"].is_number() && first["bounds_seconds"][1] == 63.1);
+
+    let args = records_args("warroom records --format csv --component architect_flow_primary");
+    let (_, results, _) = captured(|output| records::run(&global, &args, output));
+    let lines: Vec<_> = results.lines().collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[0].starts_with("component_id,tier,target_rto_seconds,t_detect_epoch,"));
+    assert!(lines[1].contains(",'=HYPERLINK(1),"), "{}", lines[1]);
+    assert!(lines[1].ends_with("2024-05-15T16:12:00.004Z,2024-05-15T16:12:58.020Z"), "{}", lines[1]);
+
+    let args = records_args("warroom records --component nobody");
+    assert_eq!(captured(|output| records::run(&global, &args, output)).1, "");
+    let args = records_args("warroom records --since 1d");
+    assert_eq!(captured(|output| records::run(&global, &args, output)).1, "", "they are older");
+}
+
+#[test]
+fn status_without_an_engine_says_so_and_with_one_repeats_its_word() {
+    let (folder, global, lock) = folder_with(0);
+    let args = status::Args { json: true };
+    let run = || captured(|output| status::run(&global, &args, output));
+    assert_eq!(run(), (Exit::NotGood, "{\"engine\":\"starting\"}\n".to_owned(), String::new()));
+
+    let roster = crate::domain::Roster {
+        tenant: "t".to_owned(),
+        environment: crate::domain::Environment::Sandbox,
+        demo: false,
+        window: Duration::from_secs(1),
+        platforms: Vec::new(),
+        components: Vec::new(),
+    };
+    let picture = crate::domain::Picture::new(Arc::new(roster));
+    let now = crate::clock::Clock::wall(&crate::clock::SystemClock);
+    let mut file = crate::store::StatusFile::of(&picture, now, std::process::id());
+    file.worst = crate::domain::Phase::Up;
+    crate::store::status::write(folder.path(), &file).unwrap();
+    let (exit, results, _) = run();
+    let told: serde_json::Value = serde_json::from_str(&results).unwrap();
+    assert_eq!((exit, &told["engine"], &told["worst"]), (Exit::Good, &"running".into(), &"up".into()));
+    assert!(told["outages"].is_array() && told["drill"].is_null() && told["mode"] == "alerting", "{told}");
+
+    drop(lock);
+    assert_eq!(run().0, Exit::NotGood, "the file of an engine that is gone is not believed");
+}

@@ -276,3 +276,25 @@ fn set_aside(folder: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
     }
     Ok(folder.join(name))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use super::*;
+
+    #[test]
+    fn where_no_write_ahead_log_can_be_kept_the_slower_journal_is_used_and_said() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut findings = Findings::default();
+        // A database in memory refuses the log as a file system without shared memory does.
+        let connection = Connection::open_in_memory().unwrap();
+        let journal = choose_journal(&connection, folder.path(), &mut findings).unwrap();
+        assert_eq!(journal, Journal::Rollback);
+        assert!(findings.warnings[0].contains("--data-dir"), "{:?}", findings.warnings);
+        let mut database = Database { connection, journal, durability: None };
+        database.make(Durability::Quick).unwrap();
+        let level: i64 = database.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+        assert_eq!(level, 3, "EXTRA: the removal of the journal is the commit");
+    }
+}

@@ -476,3 +476,43 @@ fn events_come_back_oldest_first_and_an_empty_folder_reads_as_empty() {
     let events = Store::read(folder.path()).unwrap().last_events(3).unwrap();
     assert_eq!(events, [blip(2), blip(3), blip(4)]);
 }
+
+#[test]
+fn what_a_slow_disk_cost_is_told_and_taken_back_once_nothing_more_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let queue = Arc::new(Queue::default());
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let path = folder.path().to_path_buf();
+    let (mut writer, _) = Writer::open(path, Settings::default(), queue, tell, at(0)).unwrap();
+    for (dropped, told) in
+        [(3, StoreHealth::Slow { dropped: 3 }), (4, StoreHealth::Slow { dropped: 7 }), (0, StoreHealth::Ok)]
+    {
+        writer.write(&mut queue::Batch { dropped, ..queue::Batch::default() }).unwrap();
+        assert_eq!(health.try_recv(), Ok(told));
+    }
+}
+
+#[test]
+fn the_status_file_is_renewed_when_it_changes_and_often_enough_to_show_a_working_engine() {
+    let roster = crate::domain::Roster {
+        tenant: "t".to_owned(),
+        environment: crate::domain::Environment::Sandbox,
+        demo: false,
+        window: Duration::from_secs(1),
+        platforms: Vec::new(),
+        components: Vec::new(),
+    };
+    let mut picture = crate::domain::Picture::new(Arc::new(roster));
+    let old = StatusFile::of(&picture, at(0), 1);
+    assert!(!old.is_outdated_by(&StatusFile::of(&picture, at(9), 1)), "the disk is left in peace");
+    assert!(old.is_outdated_by(&StatusFile::of(&picture, at(10), 1)));
+    let notice = crate::domain::event::NoticeEvent {
+        at: at(1),
+        about: "store".to_owned(),
+        standing: true,
+        text: StoreHealth::DiskFull.to_string(),
+    };
+    picture.apply(&Arc::new(Event::Notice(notice)));
+    assert!(old.is_outdated_by(&StatusFile::of(&picture, at(1), 1)));
+}
