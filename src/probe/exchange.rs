@@ -207,6 +207,7 @@ fn redirected(ask: &Ask, target: Target, status: StatusCode) -> Ask {
 async fn over_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Result<Sender, Failure> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_CAP)
+        .max_header_size(HEAD_CAP)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failure_of(&error))?;

@@ -85,7 +85,7 @@ pub struct Leftovers {
     vars: BTreeMap<String, String>,
     steps: Vec<usize>,
     not_before: Option<Moment>,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 /// Lets one run of a component past its health step.
@@ -94,7 +94,7 @@ pub struct Gate(Arc<AtomicBool>);
 
 /// Held by the run that is past its health step.
 #[derive(Debug)]
-struct Permit(Arc<AtomicBool>);
+pub(crate) struct Permit(Arc<AtomicBool>);
 
 impl Gate {
     /// Whether a run is past its health step.
@@ -103,7 +103,7 @@ impl Gate {
         self.0.load(Ordering::Acquire)
     }
 
-    fn pass(&self) -> Option<Permit> {
+    pub(crate) fn pass(&self) -> Option<Permit> {
         let was_taken = self.0.swap(true, Ordering::AcqRel);
         (!was_taken).then(|| Permit(Arc::clone(&self.0)))
     }
@@ -227,6 +227,7 @@ impl Journey {
             }
             steps.push((*place, outcome.report));
         }
+        drop(leftovers.permit);
         (steps, signals)
     }
 
@@ -364,7 +365,7 @@ impl<'a> Run<'a> {
         if steps.is_empty() {
             return None;
         }
-        Some(Leftovers { vars: self.vars.into_owned(), steps, not_before: self.not_before, _permit: permit })
+        Some(Leftovers { vars: self.vars.into_owned(), steps, not_before: self.not_before, permit })
     }
 }
 

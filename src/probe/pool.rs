@@ -69,8 +69,6 @@ impl Sender {
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) sender: Sender,
-    /// Whether it was open before this request.
-    pub(crate) reused: bool,
     born: Moment,
     generation: u64,
 }
@@ -107,11 +105,11 @@ impl Pool {
         {
             let sender = Sender::Many(sender.clone());
             idle.since = now;
-            return Some(Lease { sender, reused: true, born: idle.born, generation });
+            return Some(Lease { sender, born: idle.born, generation });
         }
         let place = inner.idle.iter().rposition(young)?;
         let idle = inner.idle.remove(place)?;
-        Some(Lease { sender: idle.sender, reused: true, born: idle.born, generation })
+        Some(Lease { sender: idle.sender, born: idle.born, generation })
     }
 
     /// The generation that a connection which is opened now belongs to.
@@ -163,6 +161,6 @@ impl Inner {
 impl Lease {
     /// A connection that was just opened.
     pub(crate) fn fresh(sender: Sender, born: Moment, generation: u64) -> Self {
-        Self { sender, reused: false, born, generation }
+        Self { sender, born, generation }
     }
 }

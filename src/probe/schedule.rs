@@ -104,8 +104,6 @@ struct Member {
     platform: usize,
     cadence: Duration,
     prober: Arc<dyn Prober>,
-    /// Whether anything of it can be probed.
-    observable: bool,
 }
 
 /// What one platform's components share.
@@ -148,18 +146,18 @@ impl Schedule {
         let mut members = Vec::with_capacity(components.len());
         for component in components {
             let id = &component.platform.id;
+            // One that cannot be probed must not keep its platform's silence from being noticed.
+            if component.health_step.is_none() {
+                members.push(None);
+                continue;
+            }
             let platform = *places.entry(id.clone()).or_insert_with(|| {
                 let credentials = credentials.get(id).cloned().unwrap_or_default();
                 clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
                 clients.len() - 1
             });
             let journey = Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
-            members.push(Member {
-                platform,
-                cadence: component.cadence,
-                prober: journey,
-                observable: component.health_step.is_some(),
-            });
+            members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
         }
         let platforms = clients.iter().map(|client| client.platform.clone()).collect();
         start(members, platforms, Canary::new(canary), clock, seed, &out)
@@ -167,7 +165,7 @@ impl Schedule {
 }
 
 fn start(
-    members: Vec<Member>,
+    members: Vec<Option<Member>>,
     platforms: Vec<PlatformId>,
     canary: Arc<Canary>,
     clock: &SharedClock,
@@ -186,10 +184,10 @@ fn start(
     let phases = phases(&members, &mut rng);
     let mut levers = Vec::with_capacity(members.len());
     for (place, (member, (phase, siblings))) in members.into_iter().zip(phases).enumerate() {
-        if !member.observable {
+        let Some(member) = member else {
             levers.push(None);
             continue;
-        }
+        };
         let pace = Pace { burst: false, interval: member.cadence, fresh: false, health_only: false };
         let (sender, receiver) = watch::channel(pace);
         let now = Arc::new(Notify::new());
@@ -201,7 +199,6 @@ fn start(
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
             canary: Arc::clone(&canary),
-            clock: Arc::clone(clock),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
@@ -221,10 +218,11 @@ fn start(
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
 /// with the same cadence, each such group shifted by chance against the others.
-fn phases(members: &[Member], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
+fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
     let mut groups: BTreeMap<(usize, Duration), Vec<usize>> = BTreeMap::new();
     let mut siblings: HashMap<usize, usize> = HashMap::new();
-    for (place, member) in members.iter().enumerate().filter(|(_, member)| member.observable) {
+    for (place, member) in members.iter().enumerate() {
+        let Some(member) = member else { continue };
         groups.entry((member.platform, member.cadence)).or_default().push(place);
         *siblings.entry(member.platform).or_default() += 1;
     }
@@ -295,4 +293,5 @@ impl Drop for ScheduleHandle {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
 mod tests;

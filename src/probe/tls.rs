@@ -24,7 +24,7 @@ pub(crate) struct Trust {
 
 /// Why there are no TLS settings.
 #[derive(Debug, thiserror::Error)]
-pub enum TrustError {
+pub(crate) enum TrustError {
     /// The private authority's file.
     #[error("`ca_file` {path}: {error}; it must hold PEM certificates that this user may read")]
     CaFile {

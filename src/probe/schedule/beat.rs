@@ -21,7 +21,6 @@ use super::{
     throttle::{Leave, Throttle},
 };
 use crate::{
-    clock::SharedClock,
     domain::{Span, StepReport, Verdict},
     probe::{
         doubt::{Canary, Sights},
@@ -41,7 +40,6 @@ pub(super) struct Beat {
     pub(super) platform: Arc<Shared>,
     pub(super) sights: Arc<Sights>,
     pub(super) canary: Arc<Canary>,
-    pub(super) clock: SharedClock,
     pub(super) grid: Grid,
     pub(super) pace: watch::Receiver<Pace>,
     pub(super) now: Arc<Notify>,
@@ -167,7 +165,7 @@ impl Beat {
                 return false;
             }
         } else if !state.running.is_empty() {
-            state.waiting = due.is_some();
+            state.waiting |= due.is_some();
             return false;
         }
         if let Some(not_before) = state.not_before.filter(|not_before| *not_before > now) {

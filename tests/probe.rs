@@ -1,0 +1,17 @@
+//! Journeys against real sockets: what a probe says of servers that fail in all the ways that servers fail.
+
+#[path = "probe/server.rs"]
+mod server;
+#[path = "probe/setup.rs"]
+mod setup;
+
+#[path = "probe/connections.rs"]
+mod connections;
+#[path = "probe/hostile.rs"]
+mod hostile;
+#[path = "probe/journeys.rs"]
+mod journeys;
+#[path = "probe/schedule.rs"]
+mod schedule;
+#[path = "probe/tls.rs"]
+mod tls;
