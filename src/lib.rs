@@ -5,5 +5,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod domain;
 pub mod expression;
