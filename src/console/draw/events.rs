@@ -1,0 +1,170 @@
+//! The last events that a person would want to read, newest first.
+
+use ratatui::style::Style;
+
+use super::ink::Ink;
+use crate::{
+    console::{
+        state::State,
+        text,
+        theme::{Role, Theme},
+    },
+    domain::{
+        Event, Phase, Picture, Verdict,
+        event::{Login, PhaseEvent},
+        time::Now,
+    },
+};
+
+/// Width of a component's name in the list.
+const NAME: usize = 18;
+/// From this width on an event is one line.
+const ONE_LINE: u16 = 60;
+
+pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
+    if ink.height() == 0 || ink.width() < 8 {
+        return;
+    }
+    let (picture, _) = state.shown(now);
+    ink.rule(0, "Events", ink.style(Role::Title));
+    let theme = ink.theme;
+    if picture.notable.is_empty() {
+        ink.put(1, 1, "nothing yet", ink.style(Role::Muted));
+        return;
+    }
+    let mut y = 1;
+    for event in picture.notable.iter().rev() {
+        if y >= ink.height() {
+            break;
+        }
+        let (words, style) = sentence(event, picture, theme);
+        let about = about(event, picture);
+        let time = text::time_of_day_tenths(event.at());
+        if ink.width() >= ONE_LINE {
+            let x = ink.put(1, y, &time, ink.style(Role::Muted));
+            ink.put(x + 2, y, &text::left(&about, NAME, theme.symbols), ink.style(Role::Text));
+            ink.put(x + 3 + NAME as u16, y, &words, style);
+            y += 1;
+        } else {
+            let x = ink.put(1, y, &time, ink.style(Role::Muted));
+            ink.put(x + 1, y, &about, ink.style(Role::Text));
+            y += 1;
+            for line in
+                text::wrap(&words, usize::from(ink.width().saturating_sub(4)), theme.symbols).iter().take(2)
+            {
+                ink.put(3, y, line, style);
+                y += 1;
+            }
+        }
+    }
+}
+
+/// The name of what an event is about.
+fn about(event: &Event, picture: &Picture) -> String {
+    if let Some(id) = event.component_id() {
+        return picture
+            .position(id)
+            .map_or_else(|| id.to_string(), |place| picture.roster.components[place].name.to_string());
+    }
+    match event {
+        Event::Budget(budget) => budget.platform.to_string(),
+        Event::Platform(platform) => platform.platform.to_string(),
+        Event::Notice(notice) => notice.about.clone(),
+        _ => "warroom".to_owned(),
+    }
+}
+
+/// An event in words.
+pub(super) fn sentence(event: &Event, picture: &Picture, theme: &Theme) -> (String, Style) {
+    let role = |role| theme.style(role);
+    match event {
+        Event::Phase(phase) => phase_sentence(phase, theme),
+        Event::Switch(switch) => {
+            (format!("served by {}, before by {}", switch.to, switch.from), role(Role::Text))
+        }
+        Event::Violation(violation) => (
+            format!(
+                "VIOLATED: {} % of the target used{}",
+                violation.rto_used_percentage,
+                if violation.open { ", still open" } else { "" }
+            ),
+            role(Role::Bad),
+        ),
+        Event::Recovery(recovery) => {
+            let record = &recovery.record;
+            let certain = if record.certain { "" } else { ", not certain" };
+            let (low, high) = record.bounds_seconds;
+            let high = high.map_or_else(|| "?".to_owned(), |high| format!("{high:.1}"));
+            (
+                format!(
+                    "{} after {:.1} s ({low:.1} {} {high}), {} % used{certain}",
+                    record.status.word(),
+                    record.measured_rto_seconds,
+                    theme.symbols.range,
+                    record.rto_used_percentage
+                ),
+                theme.used(record.rto_used_percentage.value()),
+            )
+        }
+        Event::Blip(blip) => (
+            format!("blip: {}", blip.reason.as_deref().unwrap_or("one bad verdict, not confirmed")),
+            role(Role::Muted),
+        ),
+        Event::Gap(gap) => (
+            format!(
+                "nothing seen {} {} {}: {}",
+                text::time_of_day(gap.from),
+                theme.symbols.range,
+                text::time_of_day(gap.until),
+                gap.reason
+            ),
+            role(Role::Fair),
+        ),
+        Event::Unmeasured(unmeasured) => {
+            (format!("outage not measured: {}", unmeasured.reason), role(Role::Fair))
+        }
+        Event::Budget(budget) if budget.throttled => {
+            let wait = budget.retry_after_ms.map_or_else(String::new, |wait| {
+                format!(
+                    ", asks for {}",
+                    text::rough_duration(std::time::Duration::from_millis(wait.saturating_add(999)))
+                )
+            });
+            (format!("throttled (429){wait}"), role(Role::Blind))
+        }
+        Event::Budget(_) => ("no longer throttled".to_owned(), role(Role::Text)),
+        Event::Platform(platform) if platform.login == Login::Failing => (
+            format!("login failing: {}", platform.reason.as_deref().unwrap_or("no reason given")),
+            role(Role::Blind),
+        ),
+        Event::Platform(_) => ("login works again".to_owned(), role(Role::Text)),
+        Event::Notice(notice) if notice.standing => (notice.text.clone(), role(Role::Notice)),
+        Event::Notice(notice) => (format!("over: {}", notice.text), role(Role::Text)),
+        Event::Clock(_) | Event::Probe(_) | Event::Roster(_) => {
+            (format!("{} components", picture.components.len()), role(Role::Text))
+        }
+    }
+}
+
+fn phase_sentence(phase: &PhaseEvent, theme: &Theme) -> (String, Style) {
+    let outage = phase.outage.as_ref();
+    let reason = outage.map_or("", |outage| outage.reason.as_str());
+    match phase.phase {
+        Phase::Up => ("up".to_owned(), theme.style(Role::Good)),
+        Phase::Unobserved => ("unobserved".to_owned(), theme.style(Role::Unobserved)),
+        Phase::Down if outage.is_some_and(|outage| outage.verdict == Verdict::Degraded) => {
+            (format!("DEGRADED: {reason}"), theme.style(Role::Degraded))
+        }
+        Phase::Down => (format!("DOWN: {reason}"), theme.style(Role::Down)),
+        Phase::FailedOver => {
+            let to = outage.and_then(|outage| outage.served_by.as_deref()).unwrap_or("a secondary");
+            let after = outage
+                .and_then(|outage| outage.t_failover.map(|at| at - outage.t_detect))
+                .map_or_else(String::new, |after| {
+                    format!(" ({:.1} s after detection)", after.num_milliseconds() as f64 / 1000.0)
+                });
+            (format!("failed over to {to}{after}"), theme.style(Role::Degraded))
+        }
+        Phase::Recovering => ("good again, being confirmed".to_owned(), theme.style(Role::Fair)),
+    }
+}

@@ -1,0 +1,124 @@
+//! What lies over a view: the help, the command palette, the themes.
+
+use ratatui::layout::Rect;
+
+use super::ink::Ink;
+use crate::console::{
+    action::TABLE,
+    state::{Overlay, State},
+    text,
+    theme::Role,
+    update::palette,
+};
+
+pub(super) fn draw(state: &State, overlay: &Overlay, ink: &mut Ink) {
+    match overlay {
+        Overlay::Help => help(state, ink),
+        Overlay::Palette { input, chosen } => {
+            let entries: Vec<String> = palette(state, input.value())
+                .iter()
+                .map(|entry| {
+                    let symbols = ink.theme.symbols;
+                    format!("{} {}", text::left(entry.title, 24, symbols), state.keys.all(entry.action))
+                })
+                .collect();
+            let mut inside = popup(ink, "Command", 56, entries.len() as u16 + 3);
+            let x = inside.put(1, 0, ":", inside.style(Role::Key));
+            let x = inside.put(x, 0, input.value(), inside.style(Role::Text));
+            inside.put(x, 0, " ", inside.style(Role::Text).add_modifier(ratatui::style::Modifier::REVERSED));
+            if entries.is_empty() {
+                inside.put(1, 1, "no action here has such a name", inside.style(Role::Muted));
+            }
+            choices(&mut inside, 1, &entries, *chosen);
+        }
+        Overlay::Themes { .. } => {
+            let entries: Vec<String> = state
+                .themes
+                .all()
+                .iter()
+                .map(|theme| format!("{} {}", text::left(&theme.name, 14, ink.theme.symbols), theme.title))
+                .collect();
+            let mut inside = popup(ink, "Theme", 56, entries.len() as u16 + 2);
+            choices(&mut inside, 0, &entries, state.chosen_theme);
+        }
+    }
+}
+
+/// A framed box in the middle; returns its inside.
+fn popup<'a>(ink: &'a mut Ink, title: &str, width: u16, height: u16) -> Ink<'a> {
+    let area = ink.area();
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    let place =
+        Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let inside = Rect {
+        x: place.x + 1,
+        y: place.y + 1,
+        width: width.saturating_sub(2),
+        height: height.saturating_sub(2),
+    };
+    {
+        let mut frame = ink.part(place);
+        frame.clear();
+        frame.rule(0, title, frame.style(Role::Title));
+        frame.rule_plain(height.saturating_sub(1));
+        let (bar, style) = (frame.theme.symbols.bar, frame.style(Role::Rule));
+        for y in 1..height.saturating_sub(1) {
+            frame.put(0, y, bar, style);
+            frame.put(width.saturating_sub(1), y, bar, style);
+        }
+    }
+    ink.part(inside)
+}
+
+/// Lines of which one is chosen, scrolled so that it is in sight.
+fn choices(ink: &mut Ink, top: u16, entries: &[String], chosen: usize) {
+    let height = usize::from(ink.height().saturating_sub(top));
+    let first = (chosen + 1).saturating_sub(height);
+    for (place, entry) in entries.iter().enumerate().skip(first).take(height) {
+        let y = top + (place - first) as u16;
+        let marker = if place == chosen { ink.theme.symbols.selected } else { " " };
+        let style = if place == chosen { ink.style(Role::Selected) } else { ink.style(Role::Text) };
+        ink.put(0, y, marker, ink.style(Role::Title));
+        ink.put(1, y, entry, style);
+    }
+}
+
+fn help(state: &State, ink: &mut Ink) {
+    let place = state.place();
+    let symbols = ink.theme.symbols;
+    let mut lines = Vec::new();
+    for entry in TABLE.iter().filter(|entry| entry.works_in(place) && entry.is_built()) {
+        lines.push((state.keys.all(entry.action), entry.help));
+    }
+    let later: Vec<String> = TABLE
+        .iter()
+        .filter(|entry| !entry.is_built())
+        .filter_map(|entry| state.keys.first(entry.action).map(|key| format!("{key} {}", entry.title)))
+        .collect();
+    let states = "state: ".to_owned()
+        + &crate::console::status::Status::ALL
+            .iter()
+            .rev()
+            .map(|status| format!("{} {}", ink.theme.status(*status).glyph, status.word()))
+            .collect::<Vec<_>>()
+            .join("  ");
+    let width = 78;
+    let height = lines.len() as u16 + 5;
+    let title = format!("Keys in the {}", place.title());
+    let mut inside = popup(ink, &title, width, height);
+    let room = usize::from(inside.height());
+    let all = lines.len() + 3;
+    let first = state.scroll.get().min(all.saturating_sub(room));
+    state.scroll.set(first);
+    for line in first..all.min(first + room) {
+        let y = (line - first) as u16;
+        if let Some((keys, help)) = lines.get(line) {
+            inside.put(1, y, &text::left(keys, 17, symbols), inside.style(Role::Key));
+            inside.put(19, y, help, inside.style(Role::Text));
+        } else if line == all - 2 {
+            inside.put(1, y, &states, inside.style(Role::Text));
+        } else if line == all - 1 {
+            inside.put(1, y, &format!("later: {}", later.join(", ")), inside.style(Role::Muted));
+        }
+    }
+}

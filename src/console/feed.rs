@@ -1,0 +1,262 @@
+//! The queue between the engine and the console.
+//!
+//! Invariants: sending never blocks and never fails; the console is woken at most once for noise and once for news
+//! until it has drained; after an overflow nothing is handed over but a whole picture, so that no event is missing from
+//! what the console shows. Pictures travel in the same queue as events, and so are never older than what came before.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
+};
+
+use super::message::Message;
+use crate::domain::{Event, Picture, Verdict};
+
+/// What the engine sends.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// Something happened.
+    Event(Arc<Event>),
+    /// Everything that is known now; replaces what the console holds.
+    Picture(Box<Picture>),
+}
+
+/// What the console takes out of the queue at once.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// In the order in which they were sent.
+    pub items: Vec<Item>,
+    /// Events were lost: the console must ask for a picture. Told once.
+    pub lagged: bool,
+    /// The engine is gone, and why. Told once.
+    pub stopped: Option<String>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    items: VecDeque<Item>,
+    capacity: usize,
+    /// Waiting for a picture; events are of no use until it comes.
+    lagging: bool,
+    lag_told: bool,
+    woken_for_noise: bool,
+    woken_for_news: bool,
+    stopped: Option<String>,
+    wake: Option<Sender<Message>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    picture_wanted: AtomicBool,
+}
+
+impl Shared {
+    /// A panic while the queue was held leaves nothing half done in it.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The engine's end. When it is dropped, the console says that the engine is gone.
+#[derive(Debug)]
+pub struct FeedWriter(Arc<Shared>);
+
+/// The console's end.
+#[derive(Debug)]
+pub struct FeedReader(Arc<Shared>);
+
+/// A queue that holds at most `capacity` events (at least one).
+#[must_use]
+pub fn feed(capacity: usize) -> (FeedWriter, FeedReader) {
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(Queue {
+            items: VecDeque::new(),
+            capacity: capacity.max(1),
+            lagging: false,
+            lag_told: false,
+            woken_for_noise: false,
+            woken_for_news: false,
+            stopped: None,
+            wake: None,
+        }),
+        picture_wanted: AtomicBool::new(false),
+    });
+    (FeedWriter(Arc::clone(&shared)), FeedReader(shared))
+}
+
+impl FeedWriter {
+    /// Sends one event. Never blocks on the console, however slow its terminal is.
+    pub fn send(&self, event: Arc<Event>) {
+        let mut queue = self.0.queue();
+        if queue.lagging {
+            return;
+        }
+        if queue.items.len() >= queue.capacity {
+            queue.items.clear();
+            queue.lagging = true;
+            queue.lag_told = false;
+            queue.wake(true);
+            return;
+        }
+        // A good probe moves numbers alone; those can wait for the next second.
+        let news = !matches!(&*event, Event::Probe(probe) if probe.verdict == Verdict::Up)
+            || queue.items.len() * 2 >= queue.capacity;
+        queue.items.push_back(Item::Event(event));
+        queue.wake(news);
+    }
+
+    /// Sends everything that is known now, after the console has asked for it.
+    pub fn send_picture(&self, picture: Picture) {
+        self.0.picture_wanted.store(false, Ordering::Release);
+        let mut queue = self.0.queue();
+        queue.items.clear();
+        queue.lagging = false;
+        queue.items.push_back(Item::Picture(Box::new(picture)));
+        queue.wake(true);
+    }
+
+    /// Whether the console waits for a picture. An engine may look here after each event besides being asked.
+    #[must_use]
+    pub fn wants_picture(&self) -> bool {
+        self.0.picture_wanted.load(Ordering::Acquire)
+    }
+
+    /// The engine cannot go on: the console says why, and keeps the last picture, marked as old.
+    pub fn stop(&self, reason: impl Into<String>) {
+        let mut queue = self.0.queue();
+        queue.stopped = Some(reason.into());
+        queue.wake(true);
+    }
+}
+
+impl Drop for FeedWriter {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        if queue.stopped.is_none() {
+            queue.stopped = Some("the engine has ended".to_owned());
+            queue.wake(true);
+        }
+    }
+}
+
+impl FeedReader {
+    /// From now on wakes the console's loop; at once if something has been sent before.
+    pub(super) fn attach(&self, wake: Sender<Message>) {
+        let mut queue = self.0.queue();
+        queue.wake = Some(wake);
+        (queue.woken_for_news, queue.woken_for_noise) = (false, false);
+        if !queue.items.is_empty() || queue.lagging || queue.stopped.is_some() {
+            queue.wake(true);
+        }
+    }
+
+    /// Takes everything out.
+    #[must_use]
+    pub fn drain(&self) -> Drained {
+        let mut queue = self.0.queue();
+        (queue.woken_for_news, queue.woken_for_noise) = (false, false);
+        let lagged = queue.lagging && !queue.lag_told;
+        queue.lag_told |= lagged;
+        let drained =
+            Drained { items: queue.items.drain(..).collect(), lagged, stopped: queue.stopped.take() };
+        drop(queue);
+        if lagged {
+            self.0.picture_wanted.store(true, Ordering::Release);
+        }
+        drained
+    }
+}
+
+impl Queue {
+    fn wake(&mut self, news: bool) {
+        let woken = if news { &mut self.woken_for_news } else { &mut self.woken_for_noise };
+        if std::mem::replace(woken, true) {
+            return;
+        }
+        if let Some(wake) = &self.wake {
+            // A console that has ended no longer listens; the engine goes on without it.
+            let _ = wake.send(Message::Woken { news });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use std::{sync::mpsc::channel, time::Duration};
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::{Environment, Roster, event::BlipEvent};
+
+    fn blip() -> Arc<Event> {
+        Arc::new(Event::Blip(BlipEvent { at: DateTime::UNIX_EPOCH, component_id: "a".into(), reason: None }))
+    }
+
+    fn picture() -> Picture {
+        Picture::new(Arc::new(Roster {
+            tenant: "t".to_owned(),
+            environment: Environment::Sandbox,
+            demo: false,
+            window: Duration::from_secs(1),
+            platforms: Vec::new(),
+            components: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn the_console_is_woken_once_until_it_has_drained() {
+        let (writer, reader) = feed(8);
+        let (sender, receiver) = channel();
+        reader.attach(sender);
+        writer.send(blip());
+        writer.send(blip());
+        assert_eq!(receiver.try_iter().count(), 1);
+        assert_eq!(reader.drain().items.len(), 2);
+        writer.send(blip());
+        assert_eq!(receiver.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn what_came_before_the_console_listened_is_not_lost() {
+        let (writer, reader) = feed(8);
+        writer.send(blip());
+        let (sender, receiver) = channel();
+        reader.attach(sender);
+        assert_eq!(receiver.try_iter().count(), 1);
+        assert_eq!(reader.drain().items.len(), 1);
+    }
+
+    #[test]
+    fn after_an_overflow_only_a_picture_is_handed_over() {
+        let (writer, reader) = feed(2);
+        for _ in 0..3 {
+            writer.send(blip());
+        }
+        let drained = reader.drain();
+        assert!(drained.lagged && drained.items.is_empty());
+        assert!(writer.wants_picture());
+        writer.send(blip());
+        let still = reader.drain();
+        assert!(!still.lagged && still.items.is_empty(), "the console asks once");
+        writer.send_picture(picture());
+        writer.send(blip());
+        assert!(!writer.wants_picture());
+        let items = reader.drain().items;
+        assert!(matches!(items.as_slice(), [Item::Picture(_), Item::Event(_)]));
+    }
+
+    #[test]
+    fn an_engine_that_ends_is_told() {
+        let (writer, reader) = feed(2);
+        drop(writer);
+        assert!(reader.drain().stopped.is_some());
+    }
+}

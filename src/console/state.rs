@@ -1,0 +1,287 @@
+//! Everything that the screen depends on, and when it changes by time alone.
+//!
+//! Invariant: drawing changes nothing here but scroll offsets, which are the only [`Cell`]s.
+
+use std::{cell::Cell, time::Duration};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tui_input::Input;
+use tui_logger::TuiWidgetState;
+
+use super::{
+    action::Place,
+    keys::KeyMap,
+    list::{self, ListLine},
+    status::Status,
+    theme::{Theme, Themes},
+};
+use crate::domain::{ComponentId, Moment, Picture, Tier, time::Now};
+
+/// How long a remark stays in the footer.
+pub(super) const REMARK: Duration = Duration::from_secs(3);
+
+/// What the whole screen shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// View 1.
+    WarRoom,
+    /// View 8.
+    Log,
+}
+
+/// A panel that has the whole screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zoom {
+    /// One tier.
+    Tier(Tier),
+    /// The events.
+    Events,
+}
+
+/// What lies over the view.
+#[derive(Clone, Debug)]
+pub enum Overlay {
+    /// All keys.
+    Help,
+    /// Actions by name.
+    Palette {
+        /// What was typed.
+        input: Input,
+        /// Which of the matching ones is chosen.
+        chosen: usize,
+    },
+    /// Themes, with a preview.
+    Themes {
+        /// The one to return to.
+        before: usize,
+    },
+}
+
+/// A screen that does not follow.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    /// What it shows.
+    pub picture: Picture,
+    /// Since when.
+    pub at: Now,
+}
+
+/// Everything that the screen depends on.
+#[derive(Debug)]
+pub struct State {
+    /// What the engine has told.
+    pub picture: Picture,
+    /// What is shown instead while the screen is frozen.
+    pub frozen: Option<Frozen>,
+    /// The view.
+    pub view: View,
+    /// The component whose detail is open.
+    pub detail: Option<ComponentId>,
+    /// First line of the detail, or of the help, that is shown.
+    pub scroll: Cell<usize>,
+    /// The component on which the cursor stands; `None` follows the first of the list.
+    pub selected: Option<ComponentId>,
+    /// First line of the list that is shown.
+    pub offset: Cell<usize>,
+    /// Height of the list when it was last drawn.
+    pub page: Cell<usize>,
+    /// The filter's text.
+    pub filter: Input,
+    /// Whether the filter is being typed.
+    pub filtering: bool,
+    /// The panel that has the whole screen.
+    pub zoom: Option<Zoom>,
+    /// What lies over the view.
+    pub overlay: Option<Overlay>,
+    /// A remark in the footer, and until when.
+    pub remark: Option<(String, Moment)>,
+    /// Why there is no engine any longer.
+    pub stopped: Option<String>,
+    /// Whether events were lost and the new picture has not come yet.
+    pub lagging: bool,
+    /// The themes that can be chosen.
+    pub themes: Themes,
+    /// Place of the theme in use.
+    pub chosen_theme: usize,
+    /// Which key does what.
+    pub keys: KeyMap,
+    /// The log view's own state.
+    pub log: LogState,
+}
+
+/// tui-logger's state, which it keeps to itself.
+pub struct LogState(pub TuiWidgetState);
+
+impl std::fmt::Debug for LogState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("LogState")
+    }
+}
+
+impl State {
+    /// The screen before anything was told or pressed.
+    #[must_use]
+    pub fn new(picture: Picture, themes: Themes, chosen_theme: usize, keys: KeyMap) -> Self {
+        Self {
+            picture,
+            frozen: None,
+            view: View::WarRoom,
+            detail: None,
+            scroll: Cell::new(0),
+            selected: None,
+            offset: Cell::new(0),
+            page: Cell::new(1),
+            filter: Input::default(),
+            filtering: false,
+            zoom: None,
+            overlay: None,
+            remark: None,
+            stopped: None,
+            lagging: false,
+            themes,
+            chosen_theme,
+            keys,
+            log: LogState(TuiWidgetState::new()),
+        }
+    }
+
+    /// How everything looks.
+    #[must_use]
+    pub fn theme(&self) -> &Theme {
+        let all = self.themes.all();
+        &all[self.chosen_theme.min(all.len() - 1)]
+    }
+
+    /// What is shown, and the time at which it was so.
+    #[must_use]
+    pub fn shown(&self, now: Now) -> (&Picture, DateTime<Utc>) {
+        match &self.frozen {
+            Some(frozen) => (&frozen.picture, frozen.at.wall),
+            None => (&self.picture, now.wall),
+        }
+    }
+
+    fn shown_picture(&self) -> &Picture {
+        self.frozen.as_ref().map_or(&self.picture, |frozen| &frozen.picture)
+    }
+
+    /// Where a person is.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        match self.view {
+            View::Log => Place::Log,
+            View::WarRoom if self.detail.is_some() => Place::Detail,
+            View::WarRoom => Place::WarRoom,
+        }
+    }
+
+    /// The list as it is filtered and zoomed now.
+    #[must_use]
+    pub fn lines(&self) -> Vec<ListLine> {
+        let only = match self.zoom {
+            Some(Zoom::Tier(tier)) => Some(tier),
+            _ => None,
+        };
+        list::lines(self.shown_picture(), self.filter.value(), only)
+    }
+
+    /// The line on which the cursor stands.
+    #[must_use]
+    pub fn cursor(&self, lines: &[ListLine]) -> Option<usize> {
+        let roster = &self.shown_picture().roster;
+        let chosen = self.selected.as_ref().and_then(|id| {
+            lines.iter().position(
+                |line| matches!(line, ListLine::Component(place) if roster.components[*place].id == *id),
+            )
+        });
+        chosen.or_else(|| lines.iter().position(|line| matches!(line, ListLine::Component(_))))
+    }
+
+    /// The component on which the cursor stands.
+    #[must_use]
+    pub fn selection(&self) -> Option<usize> {
+        let lines = self.lines();
+        match lines[self.cursor(&lines)?] {
+            ListLine::Component(place) => Some(place),
+            ListLine::Tier(_) => None,
+        }
+    }
+
+    /// Says something in the footer for a moment.
+    pub fn say(&mut self, remark: impl Into<String>, now: Now) {
+        self.remark = Some((remark.into(), now.moment + REMARK));
+    }
+
+    /// After how long the screen changes though nothing happens; `None` when it never does.
+    #[must_use]
+    pub fn next_change(&self, now: Now) -> Option<Duration> {
+        let mut soonest = until_next(now.wall, TimeDelta::minutes(1));
+        let mut consider = |wait: Option<Duration>| {
+            soonest = match (soonest, wait) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        };
+        if let Some((_, until)) = self.remark {
+            consider(Some(until.since(now.moment)));
+        }
+        if self.counts_seconds(now) {
+            consider(until_next(now.wall, TimeDelta::seconds(1)));
+        }
+        if self.view == View::Log {
+            consider(Some(Duration::from_secs(1)));
+        }
+        if self.frozen.is_none() {
+            for (card, component) in list::cards(&self.picture) {
+                let old_at = component.probed_at.map(|at| at + card.cadence * 2);
+                // A moment later, because a value is old when it is older than two cadences.
+                consider(
+                    old_at
+                        .and_then(|at| (at - now.wall).to_std().ok())
+                        .map(|wait| wait + Duration::from_millis(1)),
+                );
+            }
+        }
+        soonest
+    }
+
+    /// Whether the screen shows something that counts seconds: a burn-down, a wait, how long it has been frozen.
+    #[must_use]
+    pub fn counts_seconds(&self, now: Now) -> bool {
+        self.frozen.is_some()
+            || self.picture.components.iter().any(|component| component.outage.is_some())
+            || self.picture.platforms.values().any(|platform| {
+                platform.throttled && platform.throttled_until.is_some_and(|until| until > now.wall)
+            })
+    }
+
+    /// The terminal's title: the worst state and the open outages.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let picture = &self.picture;
+        let open: Vec<_> = list::cards(picture)
+            .filter(|(_, component)| component.outage.is_some())
+            .map(|(card, _)| card)
+            .collect();
+        let demo = if picture.roster.demo { "DEMO " } else { "" };
+        match open.as_slice() {
+            [] if self.stopped.is_some() => format!("warroom: {demo}NOT MEASURING"),
+            [] => format!("warroom: {demo}{}", sentence(list::worst(picture))),
+            [one] => format!("warroom: {demo}1 outage: {}", one.name),
+            several => format!("warroom: {demo}{} outages: {}", several.len(), several[0].name),
+        }
+    }
+}
+
+const fn sentence(worst: Status) -> &'static str {
+    match worst {
+        Status::Up => "all up",
+        other => other.word(),
+    }
+}
+
+/// The time to the next full unit of the wall clock.
+fn until_next(wall: DateTime<Utc>, unit: TimeDelta) -> Option<Duration> {
+    let begun = wall.duration_trunc(unit).ok()?;
+    (begun + unit - wall).to_std().ok()
+}

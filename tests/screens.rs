@@ -1,0 +1,16 @@
+//! What people see: scripted events and keys through the whole console, down to the bytes that a terminal would get.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+#[path = "screens/budget.rs"]
+mod budget;
+#[path = "screens/live.rs"]
+mod live;
+#[path = "screens/scene.rs"]
+mod scene;
+#[path = "screens/shots.rs"]
+mod shots;
+#[path = "screens/story.rs"]
+mod story;
+#[path = "screens/sweep.rs"]
+mod sweep;
