@@ -97,7 +97,15 @@ pub enum LockError {
 /// The lock, held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that is just being started and still shares the open file. If this
+        // fails, the end of the process does it.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -121,7 +129,7 @@ impl Lock {
         if let Err(error) = describe(&mut file, holder) {
             tracing::warn!(%error, "the lock file cannot say who holds it");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Who holds the folder's lock; `Ok(None)` when nobody does. An engine that is just starting, and has not yet
@@ -135,7 +143,8 @@ impl Lock {
             Err(source) => return Err(failed(source)),
         };
         match file.try_lock_shared() {
-            Ok(()) => Ok(None),
+            // Unlocked and not only closed: see the lock's own end.
+            Ok(()) => file.unlock().map(|()| None).map_err(failed),
             Err(TryLockError::WouldBlock) => match read(&mut file) {
                 Some(holder) => Ok(Some(holder)),
                 None => Err(LockError::Held { folder: folder.to_path_buf(), holder: None }),
