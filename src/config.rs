@@ -69,7 +69,10 @@ pub fn parse(text: &str, name: &str) -> Result<Loaded, Rejected> {
     let platforms = platforms::read(&root);
     let components = components::read(&root, &platforms, &settings.paces);
     let production = settings.environment == crate::domain::Environment::Production;
-    unbuilt::read(&root, &unbuilt::Known { components: &components.named, platforms: &platforms, production });
+    unbuilt::read(
+        &root,
+        &unbuilt::Known { components: &components.named, platforms: &platforms, production },
+    );
     root.close();
     lint::lint(&reading, &components.read, &platforms, &settings.measurement);
     let complete = components.complete;

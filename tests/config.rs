@@ -24,11 +24,17 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("{finding}\n")).collect()
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&finding.to_string());
+        text.push('\n');
+    }
+    text
 }
 
 fn contract() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/valid/contract.toml")).unwrap()
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/valid/contract.toml"))
+        .unwrap()
 }
 
 #[test]
@@ -45,9 +51,15 @@ fn every_valid_config_loads() {
 fn the_contract_says_what_it_should() {
     let loaded = config::parse(&contract(), "warroom.toml").unwrap();
     let config = &loaded.config;
-    assert_eq!((config.tenant.as_str(), config.components.len(), config.platforms.len()), ("prod-ccaws-01", 5, 4));
+    assert_eq!(
+        (config.tenant.as_str(), config.components.len(), config.platforms.len()),
+        ("prod-ccaws-01", 5, 4)
+    );
     let flow = &config.components[0];
-    assert_eq!((flow.tier, flow.cadence, flow.burst), (Tier::One, Duration::from_secs(5), Duration::from_millis(500)));
+    assert_eq!(
+        (flow.tier, flow.cadence, flow.burst),
+        (Tier::One, Duration::from_secs(5), Duration::from_millis(500))
+    );
     assert_eq!((flow.journey.len(), flow.health_step), (3, Some(0)));
     assert_eq!(flow.journey[2].retry.unwrap().until, Duration::from_secs(4));
     assert_eq!(flow.platform.base_url.as_str(), "https://api.mypurecloud.com/");
@@ -68,7 +80,22 @@ fn the_contract_says_what_it_should() {
         assert!(warnings.contains(part), "{part}\n{warnings}");
     }
     let not_built = lines(&loaded.not_built);
-    for part in ["[agent]", "[[drills]]", "[degradation]", "[guardrails]", "[[maintenance]]", "[alerting]", "[[notify]]", "[[export]]", "[prometheus]", "[clock]", "rate_limit", "client_id", "access_key_id", "`sip` steps"] {
+    for part in [
+        "[agent]",
+        "[[drills]]",
+        "[degradation]",
+        "[guardrails]",
+        "[[maintenance]]",
+        "[alerting]",
+        "[[notify]]",
+        "[[export]]",
+        "[prometheus]",
+        "[clock]",
+        "rate_limit",
+        "client_id",
+        "access_key_id",
+        "`sip` steps",
+    ] {
         assert!(not_built.contains(part), "{part}\n{not_built}");
     }
 }
@@ -94,10 +121,9 @@ fn every_invalid_config_is_rejected_with_exactly_these_findings() {
 
 #[test]
 fn ten_errors_in_one_file_are_all_found() {
-    let text = fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/invalid/ten.toml"),
-    )
-    .unwrap();
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/invalid/ten.toml"))
+            .unwrap();
     let Err(rejected) = config::parse(&text, "ten.toml") else { panic!("it loads") };
     assert_eq!(rejected.findings.len(), 10, "{rejected}");
     for finding in &rejected.findings {
@@ -155,11 +181,17 @@ fn what_is_shown_loads_again_and_shows_the_same() {
     for path in files("valid") {
         let text = fs::read_to_string(&path).unwrap();
         let first = config::show(&config::parse(&text, "warroom.toml").unwrap().config);
-        let again = config::parse(&first, "shown.toml").unwrap_or_else(|rejected| panic!("{first}\n{rejected}"));
+        let again =
+            config::parse(&first, "shown.toml").unwrap_or_else(|rejected| panic!("{first}\n{rejected}"));
         assert_eq!(config::show(&again.config), first, "{}", path.display());
     }
     let shown = config::show(&config::parse(&contract(), "warroom.toml").unwrap().config);
-    for part in ["{ env = \"GENESYS_CLIENT_SECRET\" }", "cadence = \"5s\"", "{ command = [\"pass\", \"show\", \"edge/token\"] }", "timeout = \"5s\""] {
+    for part in [
+        "{ env = \"GENESYS_CLIENT_SECRET\" }",
+        "cadence = \"5s\"",
+        "{ command = [\"pass\", \"show\", \"edge/token\"] }",
+        "timeout = \"5s\"",
+    ] {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
 }
@@ -204,8 +236,12 @@ fn a_named_config_that_is_missing_is_an_error_and_the_first_named_wins() {
 
 /// A config room that panics would take the console down at the next reload.
 #[test]
+#[expect(clippy::print_stderr, reason = "a failure must name its seed")]
 fn no_text_panics() {
-    let seed = std::env::var("WARROOM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed = std::env::var("WARROOM_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let contract = contract();
@@ -230,12 +266,15 @@ fn no_text_panics() {
         for _ in 0..random.usize(1..4) {
             let at = random.usize(..kept.len());
             let other = lines[random.usize(..lines.len())];
-            match (random.u8(..3), kept[at].split_once('='), other.split_once('=')) {
-                (0, _, _) => drop(kept.remove(at)),
-                (1, Some((key, _)), Some((_, value))) => kept[at] = format!("{key}={value}"),
-                (_, Some((_, value)), Some((key, _))) => kept[at] = format!("{key}={value}"),
-                _ => {}
-            }
+            let pair = match (random.u8(..3), kept[at].split_once('='), other.split_once('=')) {
+                (0, _, _) => {
+                    kept.remove(at);
+                    continue;
+                }
+                (1, Some((key, _)), Some((_, value))) | (_, Some((_, value)), Some((key, _))) => (key, value),
+                _ => continue,
+            };
+            kept[at] = format!("{}={}", pair.0, pair.1);
         }
         judge(&kept.join("\n"));
     }
@@ -253,4 +292,146 @@ fn a_secret_is_never_in_debug_output() {
     let loaded = config::parse(&contract(), "warroom.toml").unwrap();
     let edge = &loaded.config.platforms[&"edge".into()];
     assert!(matches!(&edge.bearer, Some(model::Secret::Command(words)) if words[0] == "pass"));
+}
+
+/// Components with a journey of two steps each, for warnings about all of them together.
+fn with_components(platform: &str, components: &[&str]) -> String {
+    let mut text = format!(
+        "environment = \"sandbox\"\n[platforms.edge]\nkind = \"http\"\nbase_url = \"https://e.example.com\"\n{platform}\n"
+    );
+    for component in components {
+        text.push_str("[[components]]\nplatform = \"edge\"\n");
+        text.push_str(component);
+        if !component.contains("journey") {
+            text.push_str(
+                "\njourney = [{ name = \"a\", get = \"/a\", expect = 'status == 200' }, { name = \"b\", get = \"/b\", expect = 'status == 200' }]\n",
+            );
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn warnings(text: &str) -> String {
+    lines(&config::parse(text, "w.toml").unwrap_or_else(|rejected| panic!("{rejected}")).warnings)
+}
+
+#[test]
+fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
+    let one = "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"";
+    let two = "id = \"b\"\ntier = 1\ntarget_rto = \"60s\"";
+    let three = "id = \"c\"\ntier = 1\ntarget_rto = \"60s\"";
+    let other = "id = \"c\"\ntier = 1\ntarget_rto = \"45s\"";
+    assert_eq!(warnings(&with_components("rate_limit = \"72/min\"", &[one, two, other])), "");
+    let all = warnings(&with_components("", &[one, two, three]));
+    assert_eq!(
+        all,
+        "w.toml:20: all 3 components have the target 1m; give each the time within which it must really be restored\n"
+    );
+    let budget = warnings(&with_components("rate_limit = \"36/min\"", &[one, two, other]));
+    assert_eq!(
+        budget,
+        "w.toml:2: the journeys on platform `edge` ask for 72 requests a minute in peace, its rate_limit allows 36; a cadence of 10s in place of 5s would fit\n"
+    );
+    for (component, part) in [
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", tcp = \"a:1\" }]",
+            "only a health step",
+        ),
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", get = \"/\" }, { name = \"y\", tcp = \"a:1\" }]",
+            "has no `expect`",
+        ),
+        ("id = \"a\"\ntier = 1\ntarget_rto = \"5s\"", "confirmed after up to 5s 500ms"),
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\nfailover = { secondary = [\"x\"] }",
+            "names a secondary and no `served_by`",
+        ),
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\nfailover = { served_by = 'body.x' }",
+            "names no secondary",
+        ),
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", sip = \"sip:a\" }, { name = \"y\", sip = \"sip:b\" }]",
+            "never observed",
+        ),
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", tcp = \"a:1\" }, { name = \"y\", get = \"/\", expect = 'status == 200', retry = { every = \"1s\", until = \"30s\" } }]",
+            "probes will run late",
+        ),
+    ] {
+        let said = warnings(&with_components("", &[component]));
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let dependant = "id = \"b\"\ntier = 1\ntarget_rto = \"60s\"\ndepends_on = [\"a\"]";
+    let unseen = "id = \"a\"\ntier = 1\ntarget_rto = \"30s\"\njourney = [{ name = \"x\", sip = \"sip:a\" }]";
+    assert!(
+        warnings(&with_components("", &[dependant, unseen]))
+            .contains("depends on `a`, which is never observed")
+    );
+}
+
+/// An editor that follows the schema must not call a config wrong that loads.
+#[test]
+fn configs_that_load_hold_only_keys_of_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    let mut texts: Vec<_> = files("valid").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    texts.extend([config::first().to_owned(), config::example().to_owned()]);
+    for text in texts {
+        let value = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+        if let Err(wrong) = fits(&schema, &schema, &value) {
+            panic!("the schema rejects {wrong}");
+        }
+    }
+    assert!(fits(&schema, &schema, &serde_json::json!({ "tenantt": "x" })).is_err());
+    assert!(fits(&schema, &schema, &serde_json::json!({ "tiers": { "1": { "cadense": "5s" } } })).is_err());
+}
+
+/// As much of JSON schema as the question needs: references, alternatives, properties, items.
+fn fits(
+    root: &serde_json::Value,
+    schema: &serde_json::Value,
+    value: &serde_json::Value,
+) -> Result<(), String> {
+    if let Some(reference) = schema.get("$ref").and_then(|reference| reference.as_str()) {
+        return fits(root, root.pointer(reference.trim_start_matches('#')).unwrap(), value);
+    }
+    for key in ["anyOf", "oneOf"] {
+        if let Some(alternatives) = schema.get(key).and_then(|alternatives| alternatives.as_array()) {
+            return if alternatives.iter().any(|alternative| fits(root, alternative, value).is_ok()) {
+                Ok(())
+            } else {
+                Err(format!("{value}"))
+            };
+        }
+    }
+    if let Some(kind) = schema.get("type") {
+        let kinds = kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]);
+        let is = |kind: &str| kinds.iter().any(|known| known == kind);
+        let right = match value {
+            serde_json::Value::Object(_) => is("object"),
+            serde_json::Value::Array(_) => is("array"),
+            serde_json::Value::String(_) => is("string"),
+            serde_json::Value::Bool(_) => is("boolean"),
+            serde_json::Value::Number(_) => is("integer") || is("number"),
+            serde_json::Value::Null => is("null"),
+        };
+        if !right {
+            return Err(format!("{value}, which is no {kind}"));
+        }
+    }
+    match value {
+        serde_json::Value::Object(map) => map.iter().try_for_each(|(key, inner)| {
+            match (schema.pointer(&format!("/properties/{key}")), schema.get("additionalProperties")) {
+                (Some(property), _) => fits(root, property, inner),
+                (None, Some(serde_json::Value::Bool(false))) => Err(format!("the key {key}")),
+                (None, Some(other)) if other.is_object() => fits(root, other, inner),
+                (None, _) => Ok(()),
+            }
+        }),
+        serde_json::Value::Array(list) => schema
+            .get("items")
+            .map_or(Ok(()), |items| list.iter().try_for_each(|inner| fits(root, items, inner))),
+        _ => Ok(()),
+    }
 }

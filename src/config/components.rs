@@ -51,14 +51,19 @@ pub(super) struct Named {
 /// Reads `[[components]]`.
 pub(super) fn read(root: &Section<'_, '_>, platforms: &Platforms, paces: &Paces) -> Components {
     let mut components = Components { complete: true, ..Components::default() };
-    let Some(entry) = root.require("components", "say what is measured: [[components]] with id, platform, tier, target_rto and journey")
-    else {
+    let Some(entry) = root.require(
+        "components",
+        "say what is measured: [[components]] with id, platform, tier, target_rto and journey",
+    ) else {
         return components;
     };
     let sections = entry.sections(|number| format!("component {number}"));
     if sections.is_empty() {
         components.complete = false;
-        entry.error("there is nothing to measure: `components` is empty", "add [[components]] with id, platform, tier, target_rto and journey");
+        entry.error(
+            "there is nothing to measure: `components` is empty",
+            "add [[components]] with id, platform, tier, target_rto and journey",
+        );
     }
     for (number, section) in sections.into_iter().enumerate() {
         match component(section, number, platforms, paces, &mut components.named) {
@@ -104,12 +109,8 @@ fn component(
         .collect();
     let protected = section.get("protected").and_then(|entry| entry.flag()).unwrap_or(false);
     if let Some(id) = &id {
-        let named = Named {
-            vars: vars.keys().cloned().collect(),
-            target,
-            protected,
-            depends_on: depends.clone(),
-        };
+        let named =
+            Named { vars: vars.keys().cloned().collect(), target, protected, depends_on: depends.clone() };
         all.entry(id.clone()).or_insert(named);
     }
     let pace = pace(&section, tier, paces);
@@ -125,7 +126,10 @@ fn component(
         .require("journey", "give it at least one step, for example journey = [{ name = \"ready\", get = \"/ready\", expect = ['status == 200'] }]")
         .map_or((Vec::new(), false), |entry| journey::read(&entry, &around));
     let health = if complete { health_step(&section, &steps) } else { Some(None) };
-    let failover = section.get("failover").map(|entry| failover(&entry, &steps, health.flatten(), complete)).unwrap_or_default();
+    let failover = section
+        .get("failover")
+        .map(|entry| failover(&entry, &steps, health.flatten(), complete))
+        .unwrap_or_default();
     section.close();
     let (id, platform, tier, target_rto) = (id?, platform?, tier?, target?);
     let health_step = health.filter(|_| complete)?;
@@ -140,7 +144,11 @@ fn component(
         kind: kind.to_owned(),
         cadence: pace.cadence,
         burst: pace.burst,
-        steps: steps.iter().enumerate().map(|(place, step)| step_card(step, health_step == Some(place))).collect(),
+        steps: steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| step_card(step, health_step == Some(place)))
+            .collect(),
         depends_on: depends.iter().map(|(id, _)| ComponentId::new(id)).collect(),
         shares,
         owner,
@@ -193,10 +201,19 @@ fn platform(section: &Section<'_, '_>, platforms: &Platforms) -> Option<Arc<Plat
     if !platforms.named.iter().any(|known| known == name) {
         let known: Vec<_> = platforms.named.iter().map(String::as_str).collect();
         let cure = nearest(name, &known).map_or_else(
-            || format!("there is {}", known.iter().map(|name| format!("`{}`", clean(name, 60))).collect::<Vec<_>>().join(", ")),
+            || {
+                format!(
+                    "there is {}",
+                    known.iter().map(|name| format!("`{}`", clean(name, 60))).collect::<Vec<_>>().join(", ")
+                )
+            },
             |near| format!("did you mean `{}`?", clean(near, 60)),
         );
-        let message = format!("`platform` of {} is \"{}\", which [platforms] does not have", entry.what, clean(name, 60));
+        let message = format!(
+            "`platform` of {} is \"{}\", which [platforms] does not have",
+            entry.what,
+            clean(name, 60)
+        );
         entry.error(message, if known.is_empty() { "add it to [platforms]".to_owned() } else { cure });
         return None;
     }
@@ -210,7 +227,10 @@ fn tier(section: &Section<'_, '_>) -> Option<Tier> {
 }
 
 fn target(section: &Section<'_, '_>, tier: Option<Tier>) -> Option<Duration> {
-    let entry = section.require("target_rto", "say within which time it must be restored, for example target_rto = \"60s\"")?;
+    let entry = section.require(
+        "target_rto",
+        "say within which time it must be restored, for example target_rto = \"60s\"",
+    )?;
     let target = entry.duration()?;
     let tier = tier?;
     if tier.admits(target) {
@@ -337,7 +357,8 @@ fn failover(entry: &Entry<'_, '_>, steps: &[ReadStep], health: Option<usize>, co
         let name = entry.line()?;
         let place = steps.iter().position(|step| &*step.step.name == name);
         if place.is_none() && complete {
-            let names: Vec<_> = steps.iter().map(|step| format!("\"{}\"", clean(&step.step.name, 60))).collect();
+            let names: Vec<_> =
+                steps.iter().map(|step| format!("\"{}\"", clean(&step.step.name, 60))).collect();
             entry.wrong(format!("the journey has no step of that name; it has {}", names.join(", ")));
         }
         place
@@ -351,7 +372,11 @@ fn failover(entry: &Entry<'_, '_>, steps: &[ReadStep], health: Option<usize>, co
     let lines = |name| section.get(name).map(|entry: Entry<'_, '_>| entry.lines()).unwrap_or_default();
     let (primary, secondary) = (lines("primary"), lines("secondary"));
     if let Some(both) = primary.iter().find(|value| secondary.contains(value)) {
-        section.error("secondary", format!("{} names `{}` as primary and as secondary", section.what(), clean(both, 60)), "keep it in one of them");
+        section.error(
+            "secondary",
+            format!("{} names `{}` as primary and as secondary", section.what(), clean(both, 60)),
+            "keep it in one of them",
+        );
     }
     section.close();
     Failover { mechanism, served_by, step, primary, secondary }
@@ -376,9 +401,14 @@ fn check_dependencies(root: &Section<'_, '_>, all: &BTreeMap<String, Named>) {
             if all.contains_key(wanted) {
                 continue;
             }
-            let cure = nearest(wanted, &known)
-                .map_or_else(|| "name the id of another component".to_owned(), |near| format!("did you mean `{near}`?"));
-            let message = format!("`depends_on` of component `{id}` names `{}`, which is no component", clean(wanted, 60));
+            let cure = nearest(wanted, &known).map_or_else(
+                || "name the id of another component".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let message = format!(
+                "`depends_on` of component `{id}` names `{}`, which is no component",
+                clean(wanted, 60)
+            );
             root.reading.error(place.clone(), &format!("components.{id}.depends_on"), message, cure);
         }
     }

@@ -34,7 +34,8 @@ pub enum FindError {
 /// a config can run commands. `None` where none is there.
 pub fn find(explicit: Option<&Path>, env: Option<OsString>) -> Result<Option<PathBuf>, FindError> {
     let env = env.filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named = explicit.map(|path| (path.to_owned(), "--config")).or(env.map(|path| (path, "$WARROOM_CONFIG")));
+    let named =
+        explicit.map(|path| (path.to_owned(), "--config")).or(env.map(|path| (path, "$WARROOM_CONFIG")));
     if let Some((path, by)) = named {
         return if fs::metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             Err(FindError::Missing { path, by })
@@ -42,7 +43,8 @@ pub fn find(explicit: Option<&Path>, env: Option<OsString>) -> Result<Option<Pat
             Ok(Some(path))
         };
     }
-    let user = directories::ProjectDirs::from("", "", "warroom").map(|dirs| dirs.config_dir().join("warroom.toml"));
+    let user =
+        directories::ProjectDirs::from("", "", "warroom").map(|dirs| dirs.config_dir().join("warroom.toml"));
     // One that is there and cannot be read is found: saying so is better than passing over it.
     Ok(user.into_iter().chain([PathBuf::from(SYSTEM)]).find(|path| fs::symlink_metadata(path).is_ok()))
 }
@@ -55,7 +57,9 @@ pub(super) fn read(path: &Path) -> Result<String, Box<Finding>> {
     };
     let unreadable = |error: &std::io::Error| {
         let cure = match error.kind() {
-            std::io::ErrorKind::NotFound => "write one with `warroom config init`, or name another with --config",
+            std::io::ErrorKind::NotFound => {
+                "write one with `warroom config init`, or name another with --config"
+            }
             _ => "make it readable for this user",
         };
         refuse(format!("it cannot be read: {error}"), cure.to_owned())
@@ -80,7 +84,8 @@ pub(super) fn read(path: &Path) -> Result<String, Box<Finding>> {
     let mut bytes = Vec::new();
     file.by_ref().take(LARGEST).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let right = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = right.matches('\n').count() + 1;
         refuse(format!("line {line} is not UTF-8"), "save it as UTF-8".to_owned())
     })
 }
@@ -105,5 +110,9 @@ fn is_ours(metadata: &Metadata) -> bool {
 /// A path as a shell takes it.
 fn quoted(path: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@%:,".contains(letter);
-    if !path.is_empty() && path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }

@@ -56,7 +56,8 @@ pub(super) struct ReadStep {
 /// Reads the steps of a journey, in order. The second value says whether every one could be read.
 pub(super) fn read(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> (Vec<ReadStep>, bool) {
     let sections = entry.sections(|number| format!("step {number} of {}", around.component));
-    let mut complete = entry.value.get_ref().as_array().is_some_and(|list| list.iter().count() == sections.len());
+    let mut complete =
+        entry.value.get_ref().as_array().is_some_and(|list| list.iter().count() == sections.len());
     if sections.is_empty() && complete {
         entry.error(format!("{} has a journey without steps", around.component), "give it at least one step");
         complete = false;
@@ -113,20 +114,26 @@ fn step(
     let health = flag("health").and_then(|(flag, _)| flag).unwrap_or(false);
     let cleanup = flag("cleanup").and_then(|(flag, _)| flag).unwrap_or(false);
     if health && cleanup {
-        section.error("cleanup", format!("{} cleans up and cannot be the health step", section.what()), "take `health` or `cleanup` away");
+        section.error(
+            "cleanup",
+            format!("{} cleans up and cannot be the health step", section.what()),
+            "take `health` or `cleanup` away",
+        );
     }
     let known = Names { vars: around.vars, captured };
-    let (action, what) = action(&section, &known)?;
-    let roots = match &action {
-        Action::Http(_) => expression::HTTP,
-        Action::Tcp(_) => expression::TCP,
-        Action::Unsupported { .. } => expression::SIP,
+    let read = action(&section, &known);
+    // What a step without a usable action captures and expects is still worth judging, as an HTTP step's.
+    let roots = match &read {
+        Some((Action::Tcp(_), _)) => expression::TCP,
+        Some((Action::Unsupported { .. }, _)) => expression::SIP,
+        Some((Action::Http(_), _)) | None => expression::HTTP,
     };
+    let is_tcp = matches!(&read, Some((Action::Tcp(_), _)));
     let expect = section.get("expect").map(|entry| {
         entry.one_or_more().iter().filter_map(|element| element.expression(roots)).collect::<Vec<_>>()
     });
     let place = section.place();
-    if expect.is_none() && matches!(action, Action::Http(_)) && !cleanup {
+    if expect.is_none() && matches!(&read, Some((Action::Http(_), _))) && !cleanup {
         section.reading.warn(
             place.clone(),
             &section.key("expect"),
@@ -134,12 +141,14 @@ fn step(
             "add at least expect = ['status == 200']",
         );
     }
-    let capture = section.get("capture").map(|entry| captures(&entry, &action)).unwrap_or_default();
+    let capture = section.get("capture").map(|entry| captures(&entry, is_tcp)).unwrap_or_default();
     let stamp = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.expression(roots));
     let (onset_at, restored_at) = (stamp("onset_at"), stamp("restored_at"));
     let retry = section.get("retry").and_then(|entry| retry(&entry, around));
     let timeout = timeout(&section, around);
     group.extend(capture.iter().map(|(name, _)| name.clone()));
+    section.close();
+    let (action, what) = read?;
     let step = Step {
         name: Arc::from(name.unwrap_or_else(|| what.clone())),
         action,
@@ -152,7 +161,6 @@ fn step(
         onset_at,
         restored_at,
     };
-    section.close();
     Some(ReadStep { step, what, health, place, key })
 }
 
@@ -178,7 +186,11 @@ fn retry(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> Option<Retry> {
             entry.reading.warn(
                 entry.place.clone(),
                 &entry.key,
-                format!("`until` of {} is longer than the cadence, {}: probes will run late", entry.what, in_words(around.cadence)),
+                format!(
+                    "`until` of {} is longer than the cadence, {}: probes will run late",
+                    entry.what,
+                    in_words(around.cadence)
+                ),
                 "shorten it, or lengthen the cadence",
             );
         }
@@ -187,10 +199,13 @@ fn retry(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> Option<Retry> {
     Some(Retry { every: every?, until: until? })
 }
 
-fn captures(entry: &Entry<'_, '_>, action: &Action) -> Vec<(String, Expression)> {
+fn captures(entry: &Entry<'_, '_>, is_tcp: bool) -> Vec<(String, Expression)> {
     let Some(section) = entry.section(entry.what.clone()) else { return Vec::new() };
-    if matches!(action, Action::Tcp(_)) {
-        entry.error(format!("`capture` of {} has nothing to capture from", entry.what), "a TCP connection gives no answer; take it away");
+    if is_tcp {
+        entry.error(
+            format!("`capture` of {} has nothing to capture from", entry.what),
+            "a TCP connection gives no answer; take it away",
+        );
     }
     let mut captures = Vec::new();
     for capture in section.entries() {
@@ -223,7 +238,11 @@ impl Names<'_> {
         for name in template.names() {
             if !self.vars.contains_key(name) && !self.captured.contains(name) {
                 entry.error(
-                    format!("`{}` of {} uses `{{{name}}}`, which nothing defines", clean(entry.name, 60), entry.what),
+                    format!(
+                        "`{}` of {} uses `{{{name}}}`, which nothing defines",
+                        clean(entry.name, 60),
+                        entry.what
+                    ),
                     format!("add {name} to the component's vars, or capture it in an earlier step"),
                 );
             }
@@ -243,16 +262,25 @@ pub(super) fn action(section: &Section<'_, '_>, names: &Names<'_>) -> Option<(Ac
     let headers = section.get("headers");
     if given.len() > 1 {
         let all: Vec<_> = given.iter().map(|(entry, _)| format!("`{}`", entry.name)).collect();
-        section.error("", format!("{} says {} at once", section.what(), all.join(" and ")), "keep one of them");
+        section.error(
+            "",
+            format!("{} says {} at once", section.what(), all.join(" and ")),
+            "keep one of them",
+        );
         return None;
     }
     let Some((entry, method)) = given.pop() else {
-        section.error("", format!("{} does nothing", section.what()), "say get, post, put, patch, delete, head, tcp, sip or use");
+        section.error(
+            "",
+            format!("{} does nothing", section.what()),
+            "say get, post, put, patch, delete, head, tcp, sip or use",
+        );
         return None;
     };
     let Some(method) = method else {
         for stray in [body.0, body.1, headers].into_iter().flatten() {
-            stray.error(format!("`{}` of {} belongs to an HTTP step", stray.name, stray.what), "take it away");
+            stray
+                .error(format!("`{}` of {} belongs to an HTTP step", stray.name, stray.what), "take it away");
         }
         return connection(&entry, names);
     };
@@ -289,7 +317,8 @@ fn connection(entry: &Entry<'_, '_>, names: &Names<'_>) -> Option<(Action, Strin
             Some((Action::Unsupported { kind: "sip", target: text.to_owned() }, format!("SIP {shown}")))
         }
         _ => {
-            if text.split_once('/').is_none_or(|(platform, preset)| platform.is_empty() || preset.is_empty()) {
+            if text.split_once('/').is_none_or(|(platform, preset)| platform.is_empty() || preset.is_empty())
+            {
                 entry.wrong("it must be a preset such as \"genesys/trunk\"");
             }
             Some((Action::Unsupported { kind: "use", target: text.to_owned() }, format!("USE {shown}")))
@@ -308,7 +337,9 @@ fn check_url(entry: &Entry<'_, '_>, text: &str) {
             Err(UrlError::Credentials) => {
                 entry.wrong_secret("carries a user or password", "use the platform's bearer or headers");
             }
-            Err(UrlError::Form) => entry.wrong("it must be a path such as \"/health\", or a whole http or https URL"),
+            Err(UrlError::Form) => {
+                entry.wrong("it must be a path such as \"/health\", or a whole http or https URL");
+            }
         }
     } else if !text.starts_with('/') {
         entry.wrong("a path begins with `/`");
@@ -321,13 +352,17 @@ fn step_headers(entry: &Entry<'_, '_>, names: &Names<'_>) -> Vec<(String, Templa
     for header in section.entries() {
         let name = header.header_name();
         if header.value.get_ref().is_table() {
-            header.wrong_secret("is a secret, which a step cannot carry", "put it into the platform's headers");
+            header
+                .wrong_secret("is a secret, which a step cannot carry", "put it into the platform's headers");
             continue;
         }
         let Some(text) = header.header_value() else { continue };
         let template = names.template(&header, text);
         if is_secret_header(header.name) && template.is_constant() {
-            header.wrong_secret("is written in the file, where a secret must never stand", format!("put it into the platform's headers: {SECRET_CURE}"));
+            header.wrong_secret(
+                "is written in the file, where a secret must never stand",
+                format!("put it into the platform's headers: {SECRET_CURE}"),
+            );
         }
         headers.extend(name.map(|name| (name, template)));
     }
@@ -341,7 +376,9 @@ fn json_template(entry: &Entry<'_, '_>, names: &Names<'_>) -> JsonTemplate {
 fn json_value(entry: &Entry<'_, '_>, value: &Value<'_>, names: &Names<'_>) -> JsonTemplate {
     match value.get_ref() {
         DeValue::String(text) => JsonTemplate::Text(names.template(entry, text)),
-        DeValue::Array(list) => JsonTemplate::Array(list.iter().map(|item| json_value(entry, item, names)).collect()),
+        DeValue::Array(list) => {
+            JsonTemplate::Array(list.iter().map(|item| json_value(entry, item, names)).collect())
+        }
         DeValue::Table(table) => {
             let mut fields: Vec<_> = table.iter().collect();
             fields.sort_by_key(|(key, _)| key.span().start);

@@ -11,7 +11,12 @@ use super::{
 };
 
 /// Warns about all of it.
-pub(super) fn lint(reading: &Reading<'_>, components: &[Read], platforms: &Platforms, measurement: &Measurement) {
+pub(super) fn lint(
+    reading: &Reading<'_>,
+    components: &[Read],
+    platforms: &Platforms,
+    measurement: &Measurement,
+) {
     one_target(reading, components);
     budgets(reading, components, platforms);
     let observable: BTreeMap<_, _> =
@@ -29,7 +34,10 @@ pub(super) fn lint(reading: &Reading<'_>, components: &[Read], platforms: &Platf
             if observable.get(dependency) == Some(&false) {
                 warn(
                     "depends_on",
-                    format!("component `{}` depends on `{dependency}`, which is never observed: none of its steps can be run", component.id),
+                    format!(
+                        "component `{}` depends on `{dependency}`, which is never observed: none of its steps can be run",
+                        component.id
+                    ),
                     "give it a step of a kind that this version runs".to_owned(),
                 );
             }
@@ -60,13 +68,17 @@ fn doubts(component: &Component, measurement: &Measurement) -> Vec<(&'static str
     if failover.served_by.is_none() && !failover.secondary.is_empty() {
         doubts.push((
             "failover",
-            format!("component `{id}` names a secondary and no `served_by`: a failover is inferred, never seen"),
+            format!(
+                "component `{id}` names a secondary and no `served_by`: a failover is inferred, never seen"
+            ),
             "add served_by, for example served_by = 'headers[\"x-served-by\"]'".to_owned(),
         ));
     } else if failover.served_by.is_some() && failover.secondary.is_empty() {
         doubts.push((
             "failover",
-            format!("component `{id}` has `served_by` and names no secondary: no switch counts as a failover"),
+            format!(
+                "component `{id}` has `served_by` and names no secondary: no switch counts as a failover"
+            ),
             "name the values of served_by that are the secondary".to_owned(),
         ));
     }

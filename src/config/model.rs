@@ -61,7 +61,7 @@ pub struct StoreSettings {
 pub enum PlatformKind {
     /// Genesys Cloud.
     Genesys,
-    /// NICE CXone.
+    /// NICE `CXone`.
     Cxone,
     /// Anything that speaks HTTP.
     Http,

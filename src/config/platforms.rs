@@ -33,22 +33,37 @@ const GENESYS_DOMAINS: &[(&str, &str)] = &[
     ("eusc-de-east-1", "edee1.eusc-pure.cloud"),
 ];
 
+/// Keys that platforms of some kind have.
+const OF_SOME_KIND: &[&str] = &[
+    "base_url",
+    "login_url",
+    "region",
+    "organization_id",
+    "drill",
+    "client_id",
+    "client_secret",
+    "access_key_id",
+    "access_key_secret",
+];
+
 /// Every platform of the config that could be read, and the names of all, readable or not.
 pub(super) struct Platforms {
     /// By name.
     pub(super) read: BTreeMap<PlatformId, Arc<Platform>>,
     /// Names that stand in the file.
     pub(super) named: Vec<String>,
-    /// Kinds of the platforms whose drill credentials are given apart.
+    /// Where each stands.
     pub(super) places: BTreeMap<String, std::ops::Range<usize>>,
 }
 
 /// Reads `[platforms]`.
 pub(super) fn read(root: &Section<'_, '_>) -> Platforms {
-    let mut platforms =
-        Platforms { read: BTreeMap::new(), named: Vec::new(), places: BTreeMap::new() };
+    let mut platforms = Platforms { read: BTreeMap::new(), named: Vec::new(), places: BTreeMap::new() };
     let Some(section) = root
-        .require("platforms", "say what is measured, for example [platforms.web] with kind = \"http\" and base_url")
+        .require(
+            "platforms",
+            "say what is measured, for example [platforms.web] with kind = \"http\" and base_url",
+        )
         .and_then(|entry| entry.section("[platforms]"))
     else {
         return platforms;
@@ -86,7 +101,9 @@ fn platform(name: &str, section: Section<'_, '_>) -> Option<Platform> {
     let bearer = bearer_entry.as_ref().and_then(Entry::secret);
     let rate = section.get("rate_limit");
     if let Some(entry) = &rate {
-        let message = format!("`rate_limit` of platform `{name}`: holding requests back is not built in this version; only the fit of the cadences is checked");
+        let message = format!(
+            "`rate_limit` of platform `{name}`: holding requests back is not built in this version; only the fit of the cadences is checked"
+        );
         entry.reading.not_built(entry.place.clone(), &entry.key, message);
     }
     let rate_limit = rate.and_then(|entry| entry.rate());
@@ -95,8 +112,10 @@ fn platform(name: &str, section: Section<'_, '_>) -> Option<Platform> {
     let login = kind.and_then(|kind| login(kind, &section, hosts.as_ref()));
     check_confidential(&headers_read, bearer_entry.as_ref(), headers.as_ref(), hosts.as_ref());
     if kind.is_none() {
-        // Which keys belong to a platform depends on its kind, so that nothing more can be said.
-        return None;
+        // Which of these belong to it depends on its kind; a key that belongs to none is wrong all the same.
+        for name in OF_SOME_KIND {
+            section.get(name);
+        }
     }
     section.close();
     Some(Platform {
@@ -131,7 +150,9 @@ fn hosts(kind: PlatformKind, section: &Section<'_, '_>) -> Option<(Url, Url)> {
     });
     let login = match kind {
         PlatformKind::Http => None,
-        PlatformKind::Genesys | PlatformKind::Cxone => section.get("login_url").and_then(|entry| entry.http_url()),
+        PlatformKind::Genesys | PlatformKind::Cxone => {
+            section.get("login_url").and_then(|entry| entry.http_url())
+        }
     };
     if kind == PlatformKind::Genesys {
         let region = section.get("region");
@@ -144,7 +165,11 @@ fn hosts(kind: PlatformKind, section: &Section<'_, '_>) -> Option<(Url, Url)> {
         let url = |host: &str| domain.and_then(|domain| Url::parse(&format!("https://{host}.{domain}")).ok());
         if !given && !named {
             let what = section.what();
-            section.error("region", format!("{what} has no `region`"), "name its AWS region, for example region = \"us-east-1\", or write base_url");
+            section.error(
+                "region",
+                format!("{what} has no `region`"),
+                "name its AWS region, for example region = \"us-east-1\", or write base_url",
+            );
         }
         let base = if given { base } else { url("api") }?;
         let login = login.or_else(|| url("login")).unwrap_or_else(|| base.clone());
@@ -152,7 +177,11 @@ fn hosts(kind: PlatformKind, section: &Section<'_, '_>) -> Option<(Url, Url)> {
     }
     if !given {
         let what = section.what();
-        section.error("base_url", format!("{what} has no `base_url`"), "write where its API is, for example base_url = \"https://api.example.com\"");
+        section.error(
+            "base_url",
+            format!("{what} has no `base_url`"),
+            "write where its API is, for example base_url = \"https://api.example.com\"",
+        );
     }
     let base = base?;
     let login = login.unwrap_or_else(|| base.clone());
@@ -168,8 +197,12 @@ fn login(kind: PlatformKind, section: &Section<'_, '_>, hosts: Option<&(Url, Url
     let organization = section.get("organization_id");
     let organization_id = organization.and_then(|entry| entry.line().map(str::to_owned));
     if let Some(drill) = section.get("drill") {
-        let what = format!("the drill credentials of {}", section.what());
-        drill.reading.not_built(drill.place.clone(), &drill.key, format!("{what}: drills are not built in this version; they will not be read"));
+        let what = format!("the drill login of {}", section.what());
+        drill.reading.not_built(
+            drill.place.clone(),
+            &drill.key,
+            format!("{what}: drills are not built in this version; they will not be read"),
+        );
         if let Some(drill) = drill.section(what) {
             let _ = credentials(&drill, id_key, secret_key, true);
             drill.close();
@@ -231,7 +264,12 @@ fn check_confidential(
     let secret_header = read.iter().any(|(_, text)| matches!(text, Text::Secret(_)));
     for entry in bearer.into_iter().chain(headers.filter(|_| secret_header)) {
         entry.error(
-            format!("`{}` of {} would send a secret unencrypted to {}", entry.name, entry.what, clean(base.as_str(), 100)),
+            format!(
+                "`{}` of {} would send a secret unencrypted to {}",
+                entry.name,
+                entry.what,
+                clean(base.as_str(), 100)
+            ),
             "write https in base_url; plain http may carry secrets only on loopback",
         );
     }

@@ -3,12 +3,7 @@
 //! Invariants: every key that a reader asks for is a known key, and [`Section::close`] reports all others; asking never
 //! ends the walk.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    ops::Range,
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeSet, ops::Range, sync::Arc};
 
 use toml::{
     Spanned,
@@ -83,7 +78,8 @@ impl<'t> Reading<'t> {
             let mut findings = findings.into_inner();
             findings.sort_by_key(|finding| finding.line);
             let mut seen = BTreeSet::new();
-            findings.retain(|finding| seen.insert((finding.line, finding.key.clone(), finding.message.clone())));
+            findings
+                .retain(|finding| seen.insert((finding.line, finding.key.clone(), finding.message.clone())));
             findings
         };
         (sorted(self.errors), sorted(self.warnings), sorted(self.not_built))
@@ -206,7 +202,12 @@ impl<'r, 't> Section<'r, 't> {
                 },
                 |near| format!("did you mean `{near}`?"),
             );
-            self.reading.error(entry.place.clone(), &entry.key, format!("{} has no key `{name}`", self.what), cure);
+            self.reading.error(
+                entry.place.clone(),
+                &entry.key,
+                format!("{} has no key `{name}`", self.what),
+                cure,
+            );
         }
     }
 }
@@ -298,7 +299,12 @@ impl<'r, 't> Entry<'r, 't> {
     /// A text or a list of texts.
     pub(super) fn one_or_more(&self) -> Vec<Entry<'r, 't>> {
         if self.value.get_ref().is_str() {
-            return vec![Entry { what: self.what.clone(), key: self.key.clone(), place: self.place.clone(), ..*self }];
+            return vec![Entry {
+                what: self.what.clone(),
+                key: self.key.clone(),
+                place: self.place.clone(),
+                ..*self
+            }];
         }
         self.list().unwrap_or_default()
     }

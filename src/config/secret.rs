@@ -12,7 +12,10 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{file, model::{Revealed, Secret}};
+use super::{
+    file,
+    model::{Revealed, Secret},
+};
 use crate::expression::clean;
 
 /// How long a program may take.
@@ -77,9 +80,8 @@ impl Secret {
                     return Err(SecretError::Unreadable { path: shown, reason: "it is no file".to_owned() });
                 }
                 let opened = fs::File::open(path).map_err(unreadable)?;
-                file::trusted(&opened.metadata().map_err(unreadable)?, &shown).map_err(|(reason, cure)| {
-                    SecretError::Untrusted { path: shown.clone(), reason, cure }
-                })?;
+                file::trusted(&opened.metadata().map_err(unreadable)?, &shown)
+                    .map_err(|(reason, cure)| SecretError::Untrusted { path: shown.clone(), reason, cure })?;
                 let mut bytes = Vec::new();
                 opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
                 usable(bytes, &format!("the file {shown}"))
@@ -97,7 +99,9 @@ fn usable(mut bytes: Vec<u8>, from: &str) -> Result<Revealed, SecretError> {
         }
     }
     match String::from_utf8(bytes) {
-        Ok(text) if !text.is_empty() && text.len() as u64 <= LARGEST && !text.contains(['\n', '\r', '\0']) => {
+        Ok(text)
+            if !text.is_empty() && text.len() as u64 <= LARGEST && !text.contains(['\n', '\r', '\0']) =>
+        {
             Ok(SecretString::from(text))
         }
         _ => Err(SecretError::Unusable(clean(from, 4096))),
@@ -203,8 +207,13 @@ mod tests {
         let lingering = shell("echo s3cret; exec >&-; sleep 600", Duration::from_millis(200)).unwrap_err();
         assert!(lingering.to_string().contains("took longer"), "{lingering}");
         let failing = shell("echo s3cret; exit 3", PATIENCE).unwrap_err();
-        assert!(failing.to_string().contains("failed") && !failing.to_string().contains("s3cret"), "{failing}");
-        let endless = shell("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done", PATIENCE).unwrap_err();
+        assert!(
+            failing.to_string().contains("failed") && !failing.to_string().contains("s3cret"),
+            "{failing}"
+        );
+        let endless =
+            shell("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done", PATIENCE)
+                .unwrap_err();
         assert!(matches!(endless, SecretError::Unusable(_)), "{endless}");
         let missing = run(&["/nonexistent/program".to_owned()], PATIENCE).unwrap_err();
         assert!(missing.to_string().contains("cannot be started"), "{missing}");

@@ -62,7 +62,10 @@ pub(super) fn read(root: &Section<'_, '_>) -> Settings {
 /// Reports a tier 1 cadence that is too long to see an outage of a minute well.
 pub(super) fn check_tier_one(entry: &Entry<'_, '_>, cadence: Duration) {
     if cadence >= TIER_ONE_LIMIT {
-        entry.wrong(format!("it must be under 10 s in tier 1, for example \"{}\"", in_words(Duration::from_secs(5))));
+        entry.wrong(format!(
+            "it must be under 10 s in tier 1, for example \"{}\"",
+            in_words(Duration::from_secs(5))
+        ));
     }
 }
 
@@ -116,16 +119,13 @@ fn measurement(root: &Section<'_, '_>) -> (Measurement, Option<(Range<usize>, Du
         failure_threshold: two,
         failure_ratio: None,
         success_threshold: two,
-        window: Duration::from_secs(86_400),
+        window: Duration::from_hours(24),
     };
     let Some(section) = root.get("measurement").and_then(|entry| entry.section("[measurement]")) else {
         return (measurement, None);
     };
     let threshold = |name| {
-        section
-            .get(name)
-            .and_then(|entry: Entry<'_, '_>| entry.integer(1..=1000))
-            .and_then(NonZeroU32::new)
+        section.get(name).and_then(|entry: Entry<'_, '_>| entry.integer(1..=1000)).and_then(NonZeroU32::new)
     };
     if let Some(threshold) = threshold("failure_threshold") {
         measurement.failure_threshold = threshold;
@@ -158,9 +158,9 @@ fn ratio(entry: &Entry<'_, '_>) -> Option<(NonZeroU32, NonZeroU32)> {
 
 fn store(root: &Section<'_, '_>) -> StoreSettings {
     let mut store = StoreSettings {
-        probes: Duration::from_secs(7 * 86_400),
+        probes: Duration::from_hours(7 * 24),
         // As humantime counts a year: 365.25 days.
-        rollups: Duration::from_secs(2 * 31_557_600),
+        rollups: Duration::from_hours(2 * 8_766),
     };
     let Some(section) = root.get("store").and_then(|entry| entry.section("[store]")) else { return store };
     let duration = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.duration());

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use super::{
-    model::{
-        Action, Body, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, Step, Text,
-    },
+    model::{Action, Body, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, Step, Text},
     values::in_words,
 };
 use crate::{domain::ComponentCard, expression::Expression};
@@ -194,7 +192,10 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     page.put_table("capture", captures.collect());
     if let Some(retry) = step.retry {
         let spans = [("every", retry.every), ("until", retry.until)];
-        page.put_table("retry", spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect());
+        page.put_table(
+            "retry",
+            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect(),
+        );
     }
     page.put("timeout", in_words(step.timeout));
     for (key, flag) in [("parallel", step.parallel), ("cleanup", step.cleanup), ("health", health)] {
@@ -214,9 +215,11 @@ fn json_value(json: &JsonTemplate) -> Value {
             Value::Table(fields.iter().map(|(key, value)| (key.clone(), json_value(value))).collect())
         }
         JsonTemplate::Literal(serde_json::Value::Bool(flag)) => (*flag).into(),
-        JsonTemplate::Literal(serde_json::Value::Number(number)) => {
-            number.as_i64().map(Value::from).or_else(|| number.as_f64().map(Value::from)).unwrap_or_else(|| number.to_string().into())
-        }
+        JsonTemplate::Literal(serde_json::Value::Number(number)) => number
+            .as_i64()
+            .map(Value::from)
+            .or_else(|| number.as_f64().map(Value::from))
+            .unwrap_or_else(|| number.to_string().into()),
         JsonTemplate::Literal(other) => other.to_string().into(),
     }
 }

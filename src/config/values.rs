@@ -13,7 +13,7 @@ use super::{
 use crate::expression::{Expression, clean};
 
 /// The longest duration that makes sense anywhere in a config.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// What to write in a secret's place.
 pub(super) const SECRET_CURE: &str =
@@ -42,7 +42,10 @@ impl Entry<'_, '_> {
                 "h" | "hour" => 3600,
                 _ => return None,
             };
-            Some(Rate { requests: count.trim().parse::<NonZeroU32>().ok()?, per: Duration::from_secs(seconds) })
+            Some(Rate {
+                requests: count.trim().parse::<NonZeroU32>().ok()?,
+                per: Duration::from_secs(seconds),
+            })
         });
         if rate.is_none() {
             self.wrong("it must be a rate such as \"240/min\", \"10/s\" or \"5000/h\"");
@@ -56,7 +59,10 @@ impl Entry<'_, '_> {
         match http_url(text) {
             Ok(url) => Some(url),
             Err(UrlError::Credentials) => {
-                self.wrong_secret("carries a user or password", format!("take it out of the URL: {SECRET_CURE}"));
+                self.wrong_secret(
+                    "carries a user or password",
+                    format!("take it out of the URL: {SECRET_CURE}"),
+                );
                 None
             }
             Err(UrlError::Form) => {
@@ -101,7 +107,9 @@ impl Entry<'_, '_> {
     fn program(&self) -> Option<Secret> {
         let words = self.lines();
         if words.is_empty() {
-            self.wrong("it must be a list: the program and its arguments");
+            self.wrong(
+                "it must name the program and its arguments, for example [\"pass\", \"show\", \"token\"]",
+            );
             return None;
         }
         Some(Secret::Command(words))
@@ -153,8 +161,11 @@ impl Entry<'_, '_> {
         match Expression::compile_for(text, roots) {
             Ok(expression) => Some(expression),
             Err(error) => {
-                let place =
-                    if error.line > 1 { format!("line {}, column {}", error.line, error.column) } else { format!("column {}", error.column) };
+                let place = if error.line > 1 {
+                    format!("line {}, column {}", error.line, error.column)
+                } else {
+                    format!("column {}", error.column)
+                };
                 self.error(
                     format!(
                         "`{}` of {} is no expression: {} at {place} of `{}`",
@@ -177,7 +188,8 @@ impl Entry<'_, '_> {
             return Some(word);
         }
         let all: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        let near = nearest(text, words).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let near =
+            nearest(text, words).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
         self.wrong(format!("it must be one of {}{near}", all.join(", ")));
         None
     }

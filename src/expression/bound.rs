@@ -55,15 +55,15 @@ fn walk(node: &mut IdedExpr) {
         }
         Expr::Comprehension(each) => {
             let price = if is_cheap(&each.loop_step) { STEP } else { HEAVY };
-            for part in
-                [&mut each.iter_range, &mut each.accu_init, &mut each.loop_step, &mut each.result]
-            {
+            for part in [&mut each.iter_range, &mut each.accu_init, &mut each.loop_step, &mut each.result] {
                 walk(part);
             }
             // `map` and `filter` are fast only while their condition is a literal and their step an append, so the
             // price goes into the step's guard there.
             match &mut each.loop_step.expr {
-                Expr::Call(call) if call.func_name == operators::CONDITIONAL && is_literal(&each.loop_cond) => {
+                Expr::Call(call)
+                    if call.func_name == operators::CONDITIONAL && is_literal(&each.loop_cond) =>
+                {
                     if let Some(guard) = call.args.first_mut() {
                         *guard = and(price, std::mem::take(guard));
                     }
@@ -71,8 +71,7 @@ fn walk(node: &mut IdedExpr) {
                 Expr::Call(call) if call.func_name == operators::ADD && is_literal(&each.loop_cond) => {
                     let step = std::mem::take(&mut each.loop_step);
                     let unchanged = IdedExpr { id: 0, expr: Expr::Ident(each.accu_var.clone()) };
-                    each.loop_step =
-                        self::call(operators::CONDITIONAL, vec![ident(price), step, unchanged]);
+                    each.loop_step = self::call(operators::CONDITIONAL, vec![ident(price), step, unchanged]);
                 }
                 _ => each.loop_cond = and(price, std::mem::take(&mut each.loop_cond)),
             }

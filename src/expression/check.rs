@@ -30,11 +30,20 @@ pub(super) fn parse(source: &str) -> Result<IdedExpr, CompileError> {
             return CompileError { message: "not an expression".to_owned(), line: 1, column: 1 };
         };
         CompileError {
-            message: clean(first.msg.lines().next().unwrap_or("not an expression"), 160),
+            message: in_words(&first.msg),
             line: usize::try_from(first.pos.0).unwrap_or(1).max(1),
             column: usize::try_from(first.pos.1).unwrap_or(1).max(1),
         }
     })
+}
+
+/// The parser's word without its jargon.
+fn in_words(message: &str) -> String {
+    let message = message.lines().next().unwrap_or_default().trim_start_matches("Syntax error: ");
+    if message.contains("<EOF>") {
+        return "it ends where more must follow".to_owned();
+    }
+    clean(message, 160)
 }
 
 /// Checks names and patterns; returns the variables that are referred to, sorted.
@@ -77,10 +86,10 @@ impl<'a> Checker<'a> {
             }
             Expr::List(list) => list.elements.iter().try_for_each(|element| self.walk(element)),
             Expr::Map(map) => map.entries.iter().try_for_each(|entry| self.entry(&entry.expr)),
-            Expr::Struct(record) => Err(self.at(
-                &record.type_name,
-                format!("there is no type `{}`", clean(&record.type_name, 60)),
-            )),
+            Expr::Struct(record) => {
+                Err(self
+                    .at(&record.type_name, format!("there is no type `{}`", clean(&record.type_name, 60))))
+            }
             Expr::Select(select) => self.walk(&select.operand),
             Expr::Unspecified => Err(self.at("", "not an expression".to_owned())),
             Expr::Literal(_) => Ok(()),

@@ -39,8 +39,14 @@ pub fn clean(text: &str, longest: usize) -> String {
         shown.push(match letter {
             '\n' | '\r' | '\t' => ' ',
             letter if letter.is_control() => '·',
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '·',
-            '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => '·',
+            // Bidi controls, zero-width and other invisible format characters.
+            '\u{061c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' => '·',
             letter => letter,
         });
     }
@@ -108,7 +114,9 @@ pub(super) fn explain(scope: &Scope<'_>, halves: &[(Box<str>, IdedExpr)]) -> Str
                 };
             }
             Err(failure) => {
-                broken.get_or_insert_with(|| format!("{} ({})", clean(text, ERROR), reason(scope, half, &failure)));
+                broken.get_or_insert_with(|| {
+                    format!("{} ({})", clean(text, ERROR), reason(scope, half, &failure))
+                });
             }
         }
     }
@@ -181,14 +189,14 @@ fn reason(scope: &Scope<'_>, half: &IdedExpr, failure: &Failure) -> String {
     };
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {}", clean(key, VALUE)),
-        _ if half.references().has_variable("body") && scope.body_is_text() => "the body is not JSON".to_owned(),
-        ExecutionError::NoSuchOverload(_) | ExecutionError::ValuesNotComparable(..) => {
-            match &half.expr {
-                Expr::Call(call) if COMPARISONS.contains(&call.func_name.as_str()) => compared(scope, call),
-                _ => None,
-            }
-            .unwrap_or_else(|| clean(&error.to_string(), ERROR))
+        _ if half.references().has_variable("body") && scope.body_is_text() => {
+            "the body is not JSON".to_owned()
         }
+        ExecutionError::NoSuchOverload(_) | ExecutionError::ValuesNotComparable(..) => match &half.expr {
+            Expr::Call(call) if COMPARISONS.contains(&call.func_name.as_str()) => compared(scope, call),
+            _ => None,
+        }
+        .unwrap_or_else(|| clean(&error.to_string(), ERROR)),
         other => clean(&other.to_string(), ERROR),
     }
 }

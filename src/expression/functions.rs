@@ -79,12 +79,17 @@ pub(super) fn pattern(text: &str) -> Result<Regex, String> {
             // The last line of a syntax error says what is wrong; those before draw the pattern.
             other => {
                 let text = other.to_string();
-                text.lines().last().unwrap_or("not a regular expression").trim_start_matches("error: ").to_owned()
+                text.lines()
+                    .last()
+                    .unwrap_or("not a regular expression")
+                    .trim_start_matches("error: ")
+                    .to_owned()
             }
         },
     )
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the interpreter's signature of an overload")]
 fn matches_overload<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     thread_local! {
         static PATTERNS: RefCell<HashMap<String, Regex>> = RefCell::new(HashMap::new());
@@ -92,8 +97,7 @@ fn matches_overload<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>,
     let [text, wanted] = args.as_slice() else {
         return Err(ExecutionError::invalid_argument_count(2, args.len()));
     };
-    let (Some(text), Some(wanted)) =
-        (text.downcast_ref::<CelString>(), wanted.downcast_ref::<CelString>())
+    let (Some(text), Some(wanted)) = (text.downcast_ref::<CelString>(), wanted.downcast_ref::<CelString>())
     else {
         return Err(ExecutionError::no_such_overload("matches", Vec::new()));
     };

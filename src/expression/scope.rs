@@ -173,9 +173,9 @@ impl VariableResolver for Scope<'_> {
             bound::STEP => return self.pay(TURN),
             bound::HEAVY => return self.pay(TURN + self.answer.body.len() as u64 / BYTES_PER_UNIT),
             "headers" => self.headers.get_or_init(|| self.headers()),
-            "body" => self
-                .body
-                .get_or_init(|| json::parse(self.answer.body).unwrap_or_else(|| json::text(self.answer.body))),
+            "body" => self.body.get_or_init(|| {
+                json::parse(self.answer.body).unwrap_or_else(|| json::text(self.answer.body))
+            }),
             "vars" => self.vars.get_or_init(|| self.vars()),
             _ => return None,
         };

@@ -80,8 +80,11 @@ fn every_expression_of_the_contract_compiles() {
 
 #[test]
 fn what_holds_holds() {
-    let fine = answer(200, r#"{"status":"ACTIVE","n":3,"big":18446744073709551615,"f":1.5,"contacts":[1,2],
-        "components":{"acd":"UP","ivr":"UP"},"esc":"a\"b","nil":null}"#);
+    let fine = answer(
+        200,
+        r#"{"status":"ACTIVE","n":3,"big":18446744073709551615,"f":1.5,"contacts":[1,2],
+        "components":{"acd":"UP","ivr":"UP"},"esc":"a\"b","nil":null}"#,
+    );
     for source in [
         "status == 200",
         "status in [200, 201]",
@@ -122,7 +125,10 @@ fn what_fails_says_what_it_met() {
         ("body.status == \"ACTIVE\"", "body.status == \"ACTIVE\" (was \"INACTIVE\")"),
         ("latency_ms < 2000", "latency_ms < 2000 (was 2310)"),
         ("size(body.contacts) > 0", "size(body.contacts) > 0 (was 0)"),
-        ("body.healthCheck.result == \"PASS\"", "body.healthCheck.result == \"PASS\" (no such key: healthCheck)"),
+        (
+            "body.healthCheck.result == \"PASS\"",
+            "body.healthCheck.result == \"PASS\" (no such key: healthCheck)",
+        ),
         ("body.a == 1 && body.status == 'ACTIVE'", "body.status == 'ACTIVE' (was \"INACTIVE\")"),
         ("body.nothing == 1 && status == 200", "status == 200 (was 503)"),
         ("body.text.contains('&&') && true", "body.text.contains('&&') (was \"it is ·[31mred·\")"),
@@ -132,13 +138,19 @@ fn what_fails_says_what_it_met() {
         ("body.flag", "body.flag"),
         ("body.a", "body.a (was 1, neither true nor false)"),
         ("body.status.matches('^ACT')", "body.status.matches('^ACT') (was \"INACTIVE\")"),
-        ("body.components.all(c, body.components[c] == 'UP')", "body.components.all(c, body.components[c] == 'UP') (not for \"acd\")"),
+        (
+            "body.components.all(c, body.components[c] == 'UP')",
+            "body.components.all(c, body.components[c] == 'UP') (not for \"acd\")",
+        ),
         ("body.status > 3", "body.status > 3 (was \"INACTIVE\")"),
         ("headers['x-none'] == 'a'", "headers['x-none'] == 'a' (no such key: x-none)"),
     ] {
         assert_eq!(bad.why(source), wanted);
     }
-    assert_eq!(answer(200, "<html>").why("body.status == 'UP'"), "body.status == 'UP' (the body is not JSON)");
+    assert_eq!(
+        answer(200, "<html>").why("body.status == 'UP'"),
+        "body.status == 'UP' (the body is not JSON)"
+    );
     assert_eq!(answer(200, "").why("body.status == 'UP'"), "body.status == 'UP' (the body is not JSON)");
 }
 
@@ -151,7 +163,10 @@ fn a_long_value_is_cut() {
 
 #[test]
 fn values_become_texts_and_times() {
-    let fine = answer(200, r#"{"id":"a b","n":7,"f":1.5,"t":true,"nil":null,"l":[1],"at":"2026-05-15T14:32:00.5Z"}"#);
+    let fine = answer(
+        200,
+        r#"{"id":"a b","n":7,"f":1.5,"t":true,"nil":null,"l":[1],"at":"2026-05-15T14:32:00.5Z"}"#,
+    );
     assert_eq!(fine.text("body.id").as_deref(), Some("a b"));
     assert_eq!(fine.text("body.n").as_deref(), Some("7"));
     assert_eq!(fine.text("body.f").as_deref(), Some("1.5"));
@@ -209,7 +224,10 @@ fn a_body_is_parsed_once_and_only_when_asked_for() {
 #[test]
 fn hostile_bodies_do_not_run_away() {
     let wide = answer(200, &format!("{{\"l\":[{}]}}", vec!["1"; 400_000].join(",")));
-    let huge = answer(200, &format!("{{\"l\":[{}],\"s\":\"{}\"}}", vec!["\"ab\""; 100_000].join(","), "a".repeat(600_000)));
+    let huge = answer(
+        200,
+        &format!("{{\"l\":[{}],\"s\":\"{}\"}}", vec!["\"ab\""; 100_000].join(","), "a".repeat(600_000)),
+    );
     let deep = answer(200, &"[".repeat(100_000));
     for (fixture, source) in [
         (&wide, "body.l.all(x, body.l.all(y, x == y))"),
@@ -242,7 +260,8 @@ fn no_text_panics() {
         }
         let text = String::from_utf8_lossy(&text).into_owned();
         if let Ok(expression) = Expression::compile(&text) {
-            let _ = fixture.ask(|scope| (scope.holds(&expression), scope.text(&expression), scope.time(&expression)));
+            let _ = fixture
+                .ask(|scope| (scope.holds(&expression), scope.text(&expression), scope.time(&expression)));
         }
     }
 }
@@ -260,7 +279,8 @@ fn cleaning_leaves_no_control_and_no_bidi() {
 #[expect(clippy::print_stderr, reason = "a measurement prints")]
 fn costs() {
     let started = std::time::Instant::now();
-    let compiled: Vec<_> = CONTRACT.iter().cycle().take(30).map(|source| Expression::compile(source).unwrap()).collect();
+    let compiled: Vec<_> =
+        CONTRACT.iter().cycle().take(30).map(|source| Expression::compile(source).unwrap()).collect();
     eprintln!("30 compiled in {:?}", started.elapsed());
     let fixture = answer(200, r#"{"status":"ACTIVE","healthCheck":{"result":"PASS"},"id":"x"}"#);
     let started = std::time::Instant::now();
