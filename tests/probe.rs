@@ -7,6 +7,8 @@ mod setup;
 
 #[path = "probe/connections.rs"]
 mod connections;
+#[path = "probe/expressions.rs"]
+mod expressions;
 #[path = "probe/hostile.rs"]
 mod hostile;
 #[path = "probe/journeys.rs"]

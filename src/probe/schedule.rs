@@ -41,7 +41,7 @@ pub use lateness::LatenessSnapshot;
 use throttle::Throttle;
 
 /// How often the canaries are looked at in peace.
-const CANARY_EVERY: Duration = Duration::from_secs(60);
+const CANARY_EVERY: Duration = Duration::from_mins(1);
 
 /// How a component is to be probed from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,10 @@ pub trait Prober: Send + Sync + 'static {
     fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged>;
 
     /// Runs the clean-up steps.
-    fn clean_up(self: Arc<Self>, leftovers: Leftovers) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+    fn clean_up(
+        self: Arc<Self>,
+        leftovers: Leftovers,
+    ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
 }
 
 impl Prober for Journey {
@@ -102,7 +105,10 @@ impl Prober for Journey {
         Box::pin(async move { Self::judge(&self, order, &gate).await })
     }
 
-    fn clean_up(self: Arc<Self>, leftovers: Leftovers) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
+    fn clean_up(
+        self: Arc<Self>,
+        leftovers: Leftovers,
+    ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
         Box::pin(async move { Self::clean_up(&self, leftovers).await })
     }
 }
@@ -169,7 +175,8 @@ impl Schedule {
                 clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
                 clients.len() - 1
             });
-            let journey = Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
+            let journey =
+                Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
             members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
         }
         let platforms = clients.iter().map(|client| client.platform.clone()).collect();
@@ -192,7 +199,8 @@ fn start(
         .enumerate()
         .map(|(place, id)| Arc::new(Shared { id, place, throttle: Mutex::new(Throttle::new(rng.u64(..))) }))
         .collect();
-    let (lateness, cancel, tasks) = (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
+    let (lateness, cancel, tasks) =
+        (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
     let begun = Instant::now();
     let phases = phases(&members, &mut rng);
     let mut levers = Vec::with_capacity(members.len());
@@ -251,13 +259,20 @@ fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usiz
 }
 
 /// In peace a canary that fails is told of and ignored, until it answers again.
-async fn watch_canary(canary: Arc<Canary>, sights: Arc<Sights>, clock: SharedClock, out: mpsc::Sender<ProbeOutput>) {
+async fn watch_canary(
+    canary: Arc<Canary>,
+    sights: Arc<Sights>,
+    clock: SharedClock,
+    out: mpsc::Sender<ProbeOutput>,
+) {
     loop {
         tokio::time::sleep(CANARY_EVERY).await;
         let Some(standing) = canary.review(&sights, || clock.moment()).await else { continue };
         let names = canary.names();
         let text = if standing {
-            format!("no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`")
+            format!(
+                "no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`"
+            )
         } else {
             format!("the canary answers again: {names}")
         };

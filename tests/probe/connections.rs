@@ -15,7 +15,8 @@ const FRESH: Order = Order { burst: false, fresh: true, health_only: false };
 #[tokio::test]
 async fn in_peace_connections_are_reused() {
     let server = Server::start(|_| ok()).await;
-    let journey = journey(component(at(server.address), vec![get("ready", "/ready"), get("lookup", "/lookup")]));
+    let journey =
+        journey(component(at(server.address), vec![get("ready", "/ready"), get("lookup", "/lookup")]));
     for _ in 0..5 {
         let report = peace(&journey).await;
         assert_eq!(report.verdict, Verdict::Up, "{report:?}");
@@ -29,7 +30,8 @@ async fn in_peace_connections_are_reused() {
 #[tokio::test]
 async fn a_fresh_probe_connects_afresh_once_for_all_its_steps() {
     let server = Server::start(|_| ok()).await;
-    let journey = journey(component(at(server.address), vec![get("ready", "/ready"), get("lookup", "/lookup")]));
+    let journey =
+        journey(component(at(server.address), vec![get("ready", "/ready"), get("lookup", "/lookup")]));
     peace(&journey).await;
     let report = judged(&journey, FRESH).await.report.unwrap();
     assert_eq!(server.connections(), 2);
@@ -71,7 +73,11 @@ async fn an_idle_connection_that_was_closed_is_replaced_without_a_failure() {
 async fn a_request_that_a_closing_connection_swallowed_is_sent_once_more() {
     let server = Server::start(|asked| {
         let is_second_on_its_connection = asked.line().contains("/second");
-        if is_second_on_its_connection && asked.connection == 1 { Act::SendAndClose(Vec::new()) } else { ok() }
+        if is_second_on_its_connection && asked.connection == 1 {
+            Act::SendAndClose(Vec::new())
+        } else {
+            ok()
+        }
     })
     .await;
     let journey = journey(component(at(server.address), vec![get("one", "/first"), get("two", "/second")]));

@@ -86,7 +86,11 @@ async fn what_is_no_http_is_said_cleanly() {
 async fn redirects_within_the_origin_are_followed_five_times() {
     let server = Server::start(|asked| {
         let left: u32 = asked.line().split(['/', ' ']).nth(2).unwrap().parse().unwrap();
-        if left == 0 { ok() } else { Act::Send(answer("302 Found", &format!("location: /{}\r\n", left - 1), "")) }
+        if left == 0 {
+            ok()
+        } else {
+            Act::Send(answer("302 Found", &format!("location: /{}\r\n", left - 1), ""))
+        }
     })
     .await;
     let report = once(at(server.address), vec![get("ready", "/5")]).await;
@@ -112,7 +116,10 @@ async fn credentials_stay_at_the_platforms_origin() {
     let report = journey_with(component(at(server.address), steps), credentials).probe().await;
     assert_eq!(report.verdict, Verdict::Up, "the 302 itself is the answer: {report:?}");
     let there = elsewhere.asked();
-    assert_eq!(there.iter().map(|asked| asked.line().to_owned()).collect::<Vec<_>>(), ["GET /other HTTP/1.1"]);
+    assert_eq!(
+        there.iter().map(|asked| asked.line().to_owned()).collect::<Vec<_>>(),
+        ["GET /other HTTP/1.1"]
+    );
     assert!(!there[0].head.contains("t0ken") && !there[0].head.contains("k3y"), "{}", there[0].head);
     for asked in server.asked() {
         let head = asked.head.to_lowercase();
@@ -143,10 +150,14 @@ async fn a_429_is_blind_and_its_wait_is_read_in_both_forms() {
 #[tokio::test]
 async fn a_503_is_down_and_its_wait_is_passed_on() {
     let server = Server::start(|_| Act::Send(answer("503 Unavailable", "retry-after: 7\r\n", ""))).await;
-    let judged = judged(&journey(component(at(server.address), vec![get("ready", "/")])), Order::default()).await;
+    let judged =
+        judged(&journey(component(at(server.address), vec![get("ready", "/")])), Order::default()).await;
     assert_eq!(judged.signals.slowed, Some(Duration::from_secs(7)));
     let report = judged.report.unwrap();
-    assert_eq!((report.verdict, report.reason.as_deref()), (Verdict::Down, Some("ready: status < 400 (was 503)")));
+    assert_eq!(
+        (report.verdict, report.reason.as_deref()),
+        (Verdict::Down, Some("ready: status < 400 (was 503)"))
+    );
 }
 
 #[tokio::test]

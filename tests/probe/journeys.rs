@@ -56,7 +56,9 @@ async fn a_failing_clean_up_is_no_part_of_the_verdict() {
 
 #[tokio::test]
 async fn parallel_steps_run_together_with_the_step_before() {
-    let server = Server::start(|_| Act::Slowly(Vec::new(), Duration::from_millis(300), answer("200 OK", "", ""))).await;
+    let server =
+        Server::start(|_| Act::Slowly(Vec::new(), Duration::from_millis(300), answer("200 OK", "", "")))
+            .await;
     let mut beside = get("beside", "/two");
     beside.parallel = true;
     let report = once(at(server.address), vec![get("one", "/one"), beside, get("after", "/three")]).await;

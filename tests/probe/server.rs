@@ -56,14 +56,18 @@ impl Server {
     }
 
     /// Listens at this address, also where connections of an earlier server linger.
-    pub(crate) async fn start_at(address: SocketAddr, script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Asked) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, accepted) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicUsize>::default());
-        let task = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&asked), Arc::clone(&accepted)));
+        let task =
+            tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&asked), Arc::clone(&accepted)));
         Self { address, asked, accepted, task }
     }
 

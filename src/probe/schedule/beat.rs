@@ -212,7 +212,8 @@ impl Beat {
         while let Some(entry) = state.outbox.pop() {
             let Entry { report, transport_failure, .. } = entry;
             let transport_failure = transport_failure && report.verdict.is_bad();
-            let output = ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
+            let output =
+                ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
             self.send(output).await?;
         }
         Ok(())

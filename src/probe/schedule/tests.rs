@@ -1,5 +1,3 @@
-
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -25,7 +23,13 @@ impl Scripted {
         script: impl Fn(usize, Order, &Gate) -> (Duration, Judged) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let script = Box::new(script);
-        Arc::new(Self { clock, runs: AtomicUsize::new(0), starts: Mutex::default(), orders: Mutex::default(), script })
+        Arc::new(Self {
+            clock,
+            runs: AtomicUsize::new(0),
+            starts: Mutex::default(),
+            orders: Mutex::default(),
+            script,
+        })
     }
 
     fn starts(&self) -> Vec<Duration> {
@@ -126,7 +130,8 @@ fn reports(outputs: &mut mpsc::Receiver<ProbeOutput>) -> Vec<ProbeReport> {
     reports
 }
 
-const BURST: Pace = Pace { burst: true, interval: Duration::from_millis(500), fresh: true, health_only: true };
+const BURST: Pace =
+    Pace { burst: true, interval: Duration::from_millis(500), fresh: true, health_only: true };
 
 /// A platform with a rate limit would throttle a herd, and a schedule that drifts would bunch up to one.
 #[tokio::test(start_paused = true)]
@@ -146,7 +151,9 @@ async fn starts_are_spread_evenly_and_stay_so() {
     for window in [5, 50, 99_u64] {
         let mut tenths = [0_u32; 10];
         for start in probers.iter().flat_map(|prober| prober.starts()) {
-            if let Some(inside) = start.checked_sub(cadence * window as u32).filter(|inside| *inside < cadence) {
+            if let Some(inside) =
+                start.checked_sub(cadence * window as u32).filter(|inside| *inside < cadence)
+            {
                 tenths[inside.as_secs() as usize] += 1;
             }
         }
@@ -198,7 +205,9 @@ async fn in_a_burst_health_steps_overlap_and_reports_keep_the_order_of_their_end
     assert!(reports.windows(2).all(|pair| pair[0].span.end <= pair[1].span.end));
     assert!(reports.windows(2).any(|pair| pair[0].span.start > pair[1].span.start), "nothing overlapped");
     let orders = prober.orders.lock().unwrap().clone();
-    assert!(!orders[0].burst && orders[1..].iter().all(|order| order.burst && order.fresh && order.health_only));
+    assert!(
+        !orders[0].burst && orders[1..].iter().all(|order| order.burst && order.fresh && order.health_only)
+    );
     handle.stop().await;
 }
 
@@ -316,7 +325,8 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
     handle.stop().await;
 
     let clock = self::clock();
-    let (fallen, well) = (Scripted::new(clock, cut), Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up))));
+    let (fallen, well) =
+        (Scripted::new(clock, cut), Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up))));
     let (handle, mut outputs) = begin(clock, &[(0, one, fallen), (1, one, well)]);
     tokio::time::sleep(Duration::from_secs(20)).await;
     let verdicts: Vec<_> = reports(&mut outputs).iter().map(|report| report.verdict).collect();
@@ -343,7 +353,8 @@ async fn a_thousand_components_keep_their_second() {
     let clock = clock();
     let probers: Vec<_> =
         (0..1_000).map(|_| Scripted::new(clock, |_, _, _| (millis(3), found(Verdict::Up)))).collect();
-    let members: Vec<_> = probers.iter().map(|prober| (0, Duration::from_secs(1), Arc::clone(prober))).collect();
+    let members: Vec<_> =
+        probers.iter().map(|prober| (0, Duration::from_secs(1), Arc::clone(prober))).collect();
     let (handle, _outputs) = begin(clock, &members);
     tokio::time::sleep(millis(10_500)).await;
     let counts: Vec<_> = probers.iter().map(|prober| prober.starts().len()).collect();
