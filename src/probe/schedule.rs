@@ -180,17 +180,17 @@ impl Schedule {
             members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
         }
         let platforms = clients.iter().map(|client| client.platform.clone()).collect();
-        start(members, platforms, Canary::new(canary), clock, seed, &out)
+        start(members, platforms, &Canary::new(canary), clock, seed, out)
     }
 }
 
 fn start(
     members: Vec<Option<Member>>,
     platforms: Vec<PlatformId>,
-    canary: Arc<Canary>,
+    canary: &Arc<Canary>,
     clock: &SharedClock,
     seed: u64,
-    out: &mpsc::Sender<ProbeOutput>,
+    out: mpsc::Sender<ProbeOutput>,
 ) -> ScheduleHandle {
     let mut rng = fastrand::Rng::with_seed(seed);
     let sights = Arc::new(Sights::new(platforms.len()));
@@ -219,7 +219,7 @@ fn start(
             prober: member.prober,
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
-            canary: Arc::clone(&canary),
+            canary: Arc::clone(canary),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
@@ -230,7 +230,7 @@ fn start(
         levers.push(Some(Lever { pace: sender, now }));
     }
     if !canary.is_empty() {
-        let watch = watch_canary(canary, sights, Arc::clone(clock), out.clone());
+        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out);
         tasks.spawn(cancel.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();

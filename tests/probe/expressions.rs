@@ -30,13 +30,13 @@ fn saying(
     move || Act::Send(answer(status, headers, body))
 }
 
-async fn server(act: impl Fn() -> Act + Send + Sync + 'static) -> Server {
-    Server::start(move |_| act()).await
+fn server(act: impl Fn() -> Act + Send + Sync + 'static) -> Server {
+    Server::start(move |_| act())
 }
 
 #[tokio::test]
 async fn the_reason_names_step_expectation_and_what_was_met() {
-    let server = server(saying("503 Unavailable", "", "{}")).await;
+    let server = server(saying("503 Unavailable", "", "{}"));
     let report = once(at(server.address), vec![expecting(get("flow status", "/"), &["status == 200"])]).await;
     assert_eq!(report.verdict, Verdict::Down);
     assert_eq!(report.reason.as_deref(), Some("flow status: status == 200 (was 503)"));
@@ -45,7 +45,7 @@ async fn the_reason_names_step_expectation_and_what_was_met() {
 /// An expected failure status is no failure: the step's own words count.
 #[tokio::test]
 async fn expectations_replace_the_usual_one() {
-    let server = server(saying("404 Gone", "", r#"{"status":"ACTIVE","n":3}"#)).await;
+    let server = server(saying("404 Gone", "", r#"{"status":"ACTIVE","n":3}"#));
     let expectations = ["status == 404", r#"body.status == "ACTIVE""#, "body.n > 2", "latency_ms < 2000"];
     let report = once(at(server.address), vec![expecting(get("ready", "/"), &expectations)]).await;
     assert_eq!(report.verdict, Verdict::Up, "{report:?}");
@@ -54,7 +54,7 @@ async fn expectations_replace_the_usual_one() {
 /// Who serves is what a failover is seen by, and it is seen while the health step still fails.
 #[tokio::test]
 async fn who_serves_is_told_also_when_the_expectations_failed() {
-    let server = server(saying("500 Oops", "x-served-by: us-\u{202e}west-2\r\n", "")).await;
+    let server = server(saying("500 Oops", "x-served-by: us-\u{202e}west-2\r\n", ""));
     let mut one = component(at(server.address), vec![get("ready", "/")]);
     one.failover.served_by = Some(cel(r#"headers["x-served-by"]"#));
     let report = journey(one.clone()).probe().await;
@@ -69,8 +69,7 @@ async fn captures_feed_later_steps_and_their_clean_up() {
         line if line.starts_with("GET /start") => Act::Send(answer("200 OK", "", r#"{"id":"a b"}"#)),
         line if line.starts_with("GET /use") => Act::Send(answer("500 Oops", "", "")),
         _ => ok(),
-    })
-    .await;
+    });
     let mut start = get("start", "/start");
     start.capture = vec![("id".to_owned(), cel("body.id")), ("none".to_owned(), cel("body.none"))];
     let mut end = get("end", "/end/{id}");
@@ -87,7 +86,7 @@ async fn captures_feed_later_steps_and_their_clean_up() {
 async fn the_platforms_own_stamps_are_read_whether_the_step_passes_or_not() {
     let body = r#"{"since":"2026-05-15T14:32:00Z"}"#;
     for (status, verdict) in [("200 OK", Verdict::Up), ("500 Oops", Verdict::Down)] {
-        let server = server(saying(status, "", body)).await;
+        let server = server(saying(status, "", body));
         let mut ready = get("ready", "/");
         ready.onset_at = Some(cel("body.since"));
         ready.restored_at = Some(cel("body.nothing"));
@@ -105,7 +104,7 @@ async fn a_hostile_value_is_harmless_and_short_in_the_reason() {
     let body: &'static str = Box::leak(
         format!("{{\"status\":\"\\u001b]0;x\\u0007\u{202e}{}\"}}", "z".repeat(9_000)).into_boxed_str(),
     );
-    let server = server(saying("200 OK", "", body)).await;
+    let server = server(saying("200 OK", "", body));
     let mut ready = expecting(get("ready", "/"), &[r#"body.status == "ACTIVE""#]);
     ready.timeout = Duration::from_secs(5);
     let reason = once(at(server.address), vec![ready]).await.reason.unwrap();

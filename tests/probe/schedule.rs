@@ -16,7 +16,7 @@ use crate::{
 /// A thousand components at a second must be probed a thousand times a second, and on time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_components_are_probed_every_second() {
-    let server = Server::start(|_| ok()).await;
+    let server = Server::start(|_| ok());
     let platform = Arc::new(at(server.address));
     let components: Vec<_> = (0..1_000)
         .map(|number| {

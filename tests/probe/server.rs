@@ -51,12 +51,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), script).await
+    pub(crate) fn start(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), script)
     }
 
     /// Listens at this address, also where connections of an earlier server linger.
-    pub(crate) async fn start_at(
+    pub(crate) fn start_at(
         address: SocketAddr,
         script: impl Fn(&Asked) -> Act + Send + Sync + 'static,
     ) -> Self {

@@ -117,7 +117,7 @@ fn begin(
         })
         .collect();
     let clock: SharedClock = Arc::new(clock);
-    (start(members, platforms, Canary::new(&[]), &clock, 42, &out), outputs)
+    (start(members, platforms, &Canary::new(&[]), &clock, 42, out), outputs)
 }
 
 fn reports(outputs: &mut mpsc::Receiver<ProbeOutput>) -> Vec<ProbeReport> {
@@ -176,7 +176,7 @@ async fn in_peace_a_long_journey_makes_the_next_one_wait() {
     let clock = clock();
     let prober = Scripted::new(clock, |_, _, _| (millis(2_500), found(Verdict::Up)));
     let (handle, mut outputs) = begin(clock, &[(0, Duration::from_secs(1), Arc::clone(&prober))]);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     for pair in prober.starts().windows(2) {
         let gap = pair[1].abs_diff(pair[0]);
         assert!((millis(2_500)..=millis(2_502)).contains(&gap), "{gap:?}");
@@ -214,11 +214,11 @@ async fn in_a_burst_health_steps_overlap_and_reports_keep_the_order_of_their_end
 #[tokio::test(start_paused = true)]
 async fn hung_probes_of_a_burst_are_bounded() {
     let clock = clock();
-    let prober = Scripted::new(clock, |_, _, _| (Duration::from_secs(3_600), found(Verdict::Down)));
+    let prober = Scripted::new(clock, |_, _, _| (Duration::from_hours(1), found(Verdict::Down)));
     let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(30), Arc::clone(&prober))]);
     tokio::time::sleep(millis(100)).await;
     handle.set_pace(0, BURST);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(prober.starts().len(), 16);
     handle.stop().await;
 }
@@ -294,13 +294,13 @@ async fn a_503_slows_one_component_up_to_its_cadence() {
     let clock = clock();
     let prober = Scripted::new(clock, |_, _, _| {
         let mut judged = found(Verdict::Down);
-        judged.signals.slowed = Some(Duration::from_secs(3_600));
+        judged.signals.slowed = Some(Duration::from_hours(1));
         (millis(10), judged)
     });
     let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(5), Arc::clone(&prober))]);
     tokio::time::sleep(millis(100)).await;
     handle.set_pace(0, BURST);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let starts = prober.starts();
     assert!((11..=14).contains(&starts.len()), "{} starts", starts.len());
     assert!(starts.windows(2).all(|pair| pair[1].abs_diff(pair[0]) >= millis(5_000)));
@@ -338,7 +338,7 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
 async fn probe_now_probes_at_once_and_the_grid_stays() {
     let clock = clock();
     let prober = Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up)));
-    let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(60), Arc::clone(&prober))]);
+    let (handle, _outputs) = begin(clock, &[(0, Duration::from_mins(1), Arc::clone(&prober))]);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let before = prober.starts().len();
     handle.probe_now(0);
