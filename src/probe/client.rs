@@ -13,7 +13,12 @@ use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
-use crate::{clock::SharedClock, config::model::Platform, domain::PlatformId, platform::Credentials};
+use crate::{
+    clock::SharedClock,
+    config::model::{Platform, Rate},
+    domain::PlatformId,
+    platform::Credentials,
+};
 
 /// Origins whose connections are kept; more can only come from captured host names.
 const ROUTES: usize = 64;
@@ -26,6 +31,7 @@ pub struct Client {
     pub(crate) resolver: Resolver,
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
+    pub(crate) rate_limit: Option<Rate>,
     base: String,
     base_origin: Origin,
     secrets_allowed: bool,
@@ -81,6 +87,7 @@ impl Client {
             resolver: Resolver::new(),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
+            rate_limit: platform.rate_limit,
             base: platform.base_url.as_str().trim_end_matches('/').to_owned(),
             base_origin,
             secrets_allowed,

@@ -64,6 +64,8 @@ pub struct Signals {
     pub throttled: Option<Option<Duration>>,
     /// A 503 came that asks for this wait.
     pub slowed: Option<Duration>,
+    /// HTTP requests that it was asked.
+    pub requests: u32,
 }
 
 /// A run whose verdict is spoken.
@@ -388,6 +390,7 @@ impl Signals {
         self.reached |= other.reached;
         self.throttled = other.throttled.or(self.throttled);
         self.slowed = other.slowed.max(self.slowed);
+        self.requests += other.requests;
     }
 }
 

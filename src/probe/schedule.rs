@@ -4,6 +4,7 @@
 //! of one component are sent in the order of their ends.
 
 mod beat;
+mod budget;
 mod grid;
 mod lateness;
 mod outbox;
@@ -30,11 +31,12 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    config::model::Component,
+    config::model::{Component, Rate},
     domain::{PlatformId, ProbeReport, StepReport},
     platform::Credentials,
 };
 use beat::Beat;
+use budget::Budget;
 use grid::Grid;
 use lateness::Lateness;
 pub use lateness::LatenessSnapshot;
@@ -131,6 +133,7 @@ struct Shared {
     id: PlatformId,
     place: usize,
     throttle: Mutex<Throttle>,
+    budget: Mutex<Budget>,
 }
 
 /// Steers a running schedule; dropping it ends all probes.
@@ -179,14 +182,14 @@ impl Schedule {
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
             members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
         }
-        let platforms = clients.iter().map(|client| client.platform.clone()).collect();
+        let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
         start(members, platforms, &Canary::new(canary), clock, seed, out)
     }
 }
 
 fn start(
     members: Vec<Option<Member>>,
-    platforms: Vec<PlatformId>,
+    platforms: Vec<(PlatformId, Option<Rate>)>,
     canary: &Arc<Canary>,
     clock: &SharedClock,
     seed: u64,
@@ -197,7 +200,10 @@ fn start(
     let shared: Vec<Arc<Shared>> = platforms
         .into_iter()
         .enumerate()
-        .map(|(place, id)| Arc::new(Shared { id, place, throttle: Mutex::new(Throttle::new(rng.u64(..))) }))
+        .map(|(place, (id, rate))| {
+            let throttle = Mutex::new(Throttle::new(rng.u64(..)));
+            Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
+        })
         .collect();
     let (lateness, cancel, tasks) =
         (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
