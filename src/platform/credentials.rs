@@ -15,14 +15,19 @@ pub struct Credentials {
 
 /// Why a revealed secret cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {what} holds a byte that an HTTP header must not carry; look for a stray line break in its source")]
+#[error(
+    "the {what} holds a byte that an HTTP header must not carry; look for a stray line break in its source"
+)]
 pub struct CredentialsError {
     what: &'static str,
 }
 
 impl Credentials {
     /// Headers and bearer token as they were revealed.
-    pub fn new(headers: Vec<(HeaderName, HeaderValue)>, bearer: Option<&str>) -> Result<Self, CredentialsError> {
+    pub fn new(
+        headers: Vec<(HeaderName, HeaderValue)>,
+        bearer: Option<&str>,
+    ) -> Result<Self, CredentialsError> {
         let bearer = bearer
             .map(|token| HeaderValue::from_str(&format!("Bearer {token}")))
             .transpose()

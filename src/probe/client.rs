@@ -15,7 +15,7 @@ use url::Url;
 use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
 use crate::{
     clock::SharedClock,
-    config::model::Platform,
+    config::model::{Platform, Rate},
     domain::PlatformId,
     platform::Credentials,
 };
@@ -31,6 +31,7 @@ pub struct Client {
     pub(crate) resolver: Resolver,
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
+    pub(crate) rate_limit: Option<Rate>,
     base: String,
     base_origin: Origin,
     secrets_allowed: bool,
@@ -86,6 +87,7 @@ impl Client {
             resolver: Resolver::new(),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
+            rate_limit: platform.rate_limit,
             base: platform.base_url.as_str().trim_end_matches('/').to_owned(),
             base_origin,
             secrets_allowed,
@@ -108,7 +110,8 @@ impl Client {
 
     pub(crate) fn target_of(&self, mut url: Url) -> Result<Target, Failure> {
         url.set_fragment(None);
-        let unfit = |error: &dyn std::fmt::Display| Failure::answer(&format!("`{url}` cannot be asked: {error}"));
+        let unfit =
+            |error: &dyn std::fmt::Display| Failure::answer(&format!("`{url}` cannot be asked: {error}"));
         if !matches!(url.scheme(), "http" | "https") {
             return Err(unfit(&"its scheme is neither http nor https"));
         }
@@ -123,7 +126,7 @@ impl Client {
             .path_and_query(path.path_and_query().map_or("/", |all| all.as_str()))
             .build()
             .map_err(|error| unfit(&error))?;
-        Ok(Target { route, path, whole, url })
+        Ok(Target { route, url, path, whole })
     }
 
     fn route(&self, origin: Origin) -> Result<Arc<Route>, String> {
@@ -143,13 +146,18 @@ impl Origin {
     fn of(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
-        Self { tls: url.scheme() == "https", host: Arc::from(host), port: url.port_or_known_default().unwrap_or(0) }
+        Self {
+            tls: url.scheme() == "https",
+            host: Arc::from(host),
+            port: url.port_or_known_default().unwrap_or(0),
+        }
     }
 }
 
 impl Route {
     fn new(origin: &Origin, trusted: bool) -> Result<Self, String> {
-        let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.to_string() };
+        let host =
+            if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.to_string() };
         let usual = if origin.tls { 443 } else { 80 };
         let authority = if origin.port == usual { host } else { format!("{host}:{}", origin.port) };
         let server_name = if origin.tls {

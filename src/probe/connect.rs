@@ -30,24 +30,22 @@ pub(crate) async fn open(
     progress: &mut Progress,
 ) -> Result<TcpStream, Failure> {
     progress.stage = Stage::Resolving;
-    let stream = match host.parse::<IpAddr>() {
-        Ok(address) => {
-            progress.stage = Stage::Connecting;
-            let begun = clock.moment();
-            let stream = TcpStream::connect((address, port)).await.map_err(|error| Failure::connecting(&error))?;
-            progress.timings.connect = Some(clock.moment().since(begun));
-            stream
-        }
-        Err(_) => {
-            let begun = clock.moment();
-            let addresses = resolver.resolve(host).await?;
-            let resolved = clock.moment();
-            progress.timings.dns = Some(resolved.since(begun));
-            progress.stage = Stage::Connecting;
-            let stream = first_of(&addresses, port).await?;
-            progress.timings.connect = Some(clock.moment().since(resolved));
-            stream
-        }
+    let stream = if let Ok(address) = host.parse::<IpAddr>() {
+        progress.stage = Stage::Connecting;
+        let begun = clock.moment();
+        let stream =
+            TcpStream::connect((address, port)).await.map_err(|error| Failure::connecting(&error))?;
+        progress.timings.connect = Some(clock.moment().since(begun));
+        stream
+    } else {
+        let begun = clock.moment();
+        let addresses = resolver.resolve(host).await?;
+        let resolved = clock.moment();
+        progress.timings.dns = Some(resolved.since(begun));
+        progress.stage = Stage::Connecting;
+        let stream = first_of(&addresses, port).await?;
+        progress.timings.connect = Some(clock.moment().since(resolved));
+        stream
     };
     // Without it a small request may wait for the peer's delayed acknowledgement, and the latency would be ours.
     stream.set_nodelay(true).map_err(|error| Failure::connecting(&error))?;

@@ -218,20 +218,29 @@ mod tests {
 
     fn sight(answered: Option<i64>, failing: Option<(i64, i64)>) -> Sight {
         let at = Moment::from_millis;
-        Sight { answered: answered.map(at), failing: failing.map(|(start, end)| Span::new(at(start), at(end))) }
+        Sight {
+            answered: answered.map(at),
+            failing: failing.map(|(start, end)| Span::new(at(start), at(end))),
+        }
     }
 
     /// A pulled network cable must not open an outage for everything that is measured.
     #[test]
     fn all_platforms_that_fail_at_one_instant_are_our_own_trouble() {
-        assert!(all_cut_off(&[sight(Some(1_000), Some((2_000, 2_100))), sight(Some(1_500), Some((1_900, 6_900)))]));
+        assert!(all_cut_off(&[
+            sight(Some(1_000), Some((2_000, 2_100))),
+            sight(Some(1_500), Some((1_900, 6_900)))
+        ]));
         assert!(all_cut_off(&[sight(None, Some((10, 20))), sight(None, Some((5, 30)))]));
     }
 
     /// One platform that fell an hour ago must not hide the fall of the last other one.
     #[test]
     fn platforms_that_fell_at_different_times_are_believed() {
-        assert!(!all_cut_off(&[sight(Some(0), Some((100, 200))), sight(Some(3_600_000), Some((3_601_000, 3_602_000)))]));
+        assert!(!all_cut_off(&[
+            sight(Some(0), Some((100, 200))),
+            sight(Some(3_600_000), Some((3_601_000, 3_602_000)))
+        ]));
     }
 
     #[test]

@@ -87,7 +87,12 @@ impl Client {
         self.target_of(url).ok()
     }
 
-    async fn once(&self, ask: &Ask, not_before: Option<Moment>, progress: &mut Progress) -> Result<Reply, Failure> {
+    async fn once(
+        &self,
+        ask: &Ask,
+        not_before: Option<Moment>,
+        progress: &mut Progress,
+    ) -> Result<Reply, Failure> {
         let route = &ask.target.route;
         let mut unsent = None::<Outgoing>;
         while let Some(mut lease) = route.pool.take(not_before, self.clock.moment()) {
@@ -136,8 +141,10 @@ impl Client {
             Some(name) => {
                 let connector = self.trust.connector().await?;
                 let begun = self.clock.moment();
-                let stream =
-                    connector.connect(name.clone(), stream).await.map_err(|error| Failure::handshake(&error))?;
+                let stream = connector
+                    .connect(name.clone(), stream)
+                    .await
+                    .map_err(|error| Failure::handshake(&error))?;
                 progress.timings.tls = Some(self.clock.moment().since(begun));
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     over_http2(stream).await?
@@ -204,7 +211,9 @@ fn redirected(ask: &Ask, target: Target, status: StatusCode) -> Ask {
     next
 }
 
-async fn over_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Result<Sender, Failure> {
+async fn over_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+) -> Result<Sender, Failure> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_CAP)
         .max_header_size(HEAD_CAP)
@@ -216,7 +225,9 @@ async fn over_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: 
     Ok(Sender::One(sender))
 }
 
-async fn over_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Result<Sender, Failure> {
+async fn over_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+) -> Result<Sender, Failure> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .max_header_list_size(HEAD_CAP as u32)
         .handshake(TokioIo::new(stream))
@@ -236,7 +247,8 @@ async fn read_body(mut body: Incoming) -> Result<Bytes, Failure> {
     while let Some(frame) = body.frame().await {
         let length = whole.len() + first.len();
         let frame = frame.map_err(|error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let why =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             Failure::answer(&format!("answer broken off after {length} bytes: {why}"))
         })?;
         let Ok(data) = frame.into_data() else { continue };

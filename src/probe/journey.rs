@@ -64,6 +64,8 @@ pub struct Signals {
     pub throttled: Option<Option<Duration>>,
     /// A 503 came that asks for this wait.
     pub slowed: Option<Duration>,
+    /// HTTP requests that it was asked.
+    pub requests: u32,
 }
 
 /// A run whose verdict is spoken.
@@ -168,7 +170,8 @@ impl Journey {
         let health = self.component.health_step;
         let mut run = Run::new(self, order.fresh);
         run.whole = !order.burst;
-        let health_first = self.groups.first().is_some_and(|group| health.is_some_and(|place| group.contains(&place)));
+        let health_first =
+            self.groups.first().is_some_and(|group| health.is_some_and(|place| group.contains(&place)));
         let mut done = None;
         if let Some(health) = health
             && order.burst
@@ -235,7 +238,11 @@ impl Journey {
     fn runs_alone(&self, place: usize) -> bool {
         self.plans[place].names.iter().all(|name| {
             self.component.vars.contains_key(name)
-                && !self.component.journey.iter().any(|step| step.capture.iter().any(|(other, _)| other == name))
+                && !self
+                    .component
+                    .journey
+                    .iter()
+                    .any(|step| step.capture.iter().any(|(other, _)| other == name))
         })
     }
 }
@@ -316,12 +323,18 @@ impl<'a> Run<'a> {
     }
 
     fn given_up(self) -> Judged {
-        Judged { report: None, transport_failure: false, signals: self.signals, leftovers: self.leftovers(None) }
+        Judged {
+            report: None,
+            transport_failure: false,
+            signals: self.signals,
+            leftovers: self.leftovers(None),
+        }
     }
 
     fn judged(mut self, order: Order, permit: Option<Permit>) -> Judged {
         let component = &self.journey.component;
-        let end = self.steps.iter().filter_map(|step| step.span).map(|span| span.end).max().unwrap_or(self.start);
+        let end =
+            self.steps.iter().filter_map(|step| step.span).map(|span| span.end).max().unwrap_or(self.start);
         let span = Span::new(self.start, end);
         let finding = verdict::of(&self.steps, &self.transport, component.health_step);
         let failing = finding.failing.map(|place| &self.steps[place]);
@@ -329,7 +342,8 @@ impl<'a> Run<'a> {
             Some(failed) if finding.verdict.is_bad() => failed,
             _ => span,
         };
-        let reason = failing.map(|step| format!("{}: {}", step.name, step.reason.as_deref().unwrap_or("failed")));
+        let reason =
+            failing.map(|step| format!("{}: {}", step.name, step.reason.as_deref().unwrap_or("failed")));
         let health = component.health_step.map(|place| &self.steps[place]);
         let latency = health.and_then(|step| step.timings).map(|timings| timings.total);
         let report = ProbeReport {
@@ -345,7 +359,8 @@ impl<'a> Run<'a> {
             burst: order.burst,
             steps: self.steps.clone(),
         };
-        let transport_failure = finding.verdict.is_bad() && finding.failing.is_some_and(|place| self.transport[place]);
+        let transport_failure =
+            finding.verdict.is_bad() && finding.failing.is_some_and(|place| self.transport[place]);
         let signals = self.signals;
         Judged { report: Some(report), transport_failure, signals, leftovers: self.leftovers(permit) }
     }
@@ -375,6 +390,7 @@ impl Signals {
         self.reached |= other.reached;
         self.throttled = other.throttled.or(self.throttled);
         self.slowed = other.slowed.max(self.slowed);
+        self.requests += other.requests;
     }
 }
 

@@ -124,7 +124,9 @@ fn body(
 ) -> Result<(Bytes, Option<&'static str>), RenderError> {
     Ok(match body {
         None => (Bytes::new(), None),
-        Some(Body::Text(text)) => (text.render(vars, Place::Plain)?.into(), Some("text/plain; charset=utf-8")),
+        Some(Body::Text(text)) => {
+            (text.render(vars, Place::Plain)?.into(), Some("text/plain; charset=utf-8"))
+        }
         Some(Body::Json(template)) => (json(template, vars)?.to_string().into(), Some("application/json")),
     })
 }

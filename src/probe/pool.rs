@@ -23,7 +23,7 @@ use crate::domain::Moment;
 const IDLE: usize = 128;
 
 /// How long one may wait.
-const IDLE_FOR: Duration = Duration::from_secs(60);
+const IDLE_FOR: Duration = Duration::from_mins(1);
 
 /// What is sent.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
@@ -57,7 +57,10 @@ impl Sender {
         }
     }
 
-    pub(crate) async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
+    pub(crate) async fn send(
+        &mut self,
+        request: Outgoing,
+    ) -> Result<Response<Incoming>, TrySendError<Outgoing>> {
         match self {
             Self::One(sender) => sender.try_send_request(request).await,
             Self::Many(sender) => sender.try_send_request(request).await,
@@ -149,10 +152,18 @@ impl Pool {
 impl Inner {
     /// Drops what has waited too long; the longest wait is at the front.
     fn prune(&mut self, now: Moment) {
-        while self.idle.front().is_some_and(|idle| now.since(idle.since) > IDLE_FOR || idle.sender.is_closed()) {
+        while self
+            .idle
+            .front()
+            .is_some_and(|idle| now.since(idle.since) > IDLE_FOR || idle.sender.is_closed())
+        {
             self.idle.pop_front();
         }
-        if self.shared.as_ref().is_some_and(|idle| now.since(idle.since) > IDLE_FOR || idle.sender.is_closed()) {
+        if self
+            .shared
+            .as_ref()
+            .is_some_and(|idle| now.since(idle.since) > IDLE_FOR || idle.sender.is_closed())
+        {
             self.shared = None;
         }
     }

@@ -138,7 +138,10 @@ mod tests {
         let resolver = Resolver::new();
         let (one, two) = tokio::join!(resolver.resolve("localhost"), resolver.resolve("localhost"));
         assert!(one.unwrap().iter().all(IpAddr::is_loopback) && two.is_ok());
-        assert!(resolver.under_way.lock().unwrap().is_empty(), "a finished lookup must not serve later probes");
+        assert!(
+            resolver.under_way.lock().unwrap().is_empty(),
+            "a finished lookup must not serve later probes"
+        );
         assert_eq!(resolver.slots.available_permits(), LOOKUPS);
     }
 }

@@ -4,6 +4,7 @@
 //! of one component are sent in the order of their ends.
 
 mod beat;
+mod budget;
 mod grid;
 mod lateness;
 mod outbox;
@@ -30,18 +31,19 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    config::model::Component,
+    config::model::{Component, Rate},
     domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
     platform::Credentials,
 };
 use beat::Beat;
+use budget::Budget;
 use grid::Grid;
 use lateness::Lateness;
 pub use lateness::LatenessSnapshot;
 use throttle::Throttle;
 
 /// How often the canaries are looked at in peace.
-const CANARY_EVERY: Duration = Duration::from_secs(60);
+const CANARY_EVERY: Duration = Duration::from_mins(1);
 
 /// What the schedule hands out.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +83,10 @@ pub trait Prober: Send + Sync + 'static {
     fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged>;
 
     /// Runs the clean-up steps.
-    fn clean_up(self: Arc<Self>, leftovers: Leftovers) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+    fn clean_up(
+        self: Arc<Self>,
+        leftovers: Leftovers,
+    ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
 }
 
 impl Prober for Journey {
@@ -89,7 +94,10 @@ impl Prober for Journey {
         Box::pin(async move { Self::judge(&self, order, &gate).await })
     }
 
-    fn clean_up(self: Arc<Self>, leftovers: Leftovers) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
+    fn clean_up(
+        self: Arc<Self>,
+        leftovers: Leftovers,
+    ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
         Box::pin(async move { Self::clean_up(&self, leftovers).await })
     }
 }
@@ -112,6 +120,7 @@ struct Shared {
     id: PlatformId,
     place: usize,
     throttle: Mutex<Throttle>,
+    budget: Mutex<Budget>,
 }
 
 /// Steers a running schedule; dropping it ends all probes.
@@ -156,30 +165,35 @@ impl Schedule {
                 clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
                 clients.len() - 1
             });
-            let journey = Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
+            let journey =
+                Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
             members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
         }
-        let platforms = clients.iter().map(|client| client.platform.clone()).collect();
-        start(members, platforms, Canary::new(canary), clock, seed, &out)
+        let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
+        start(members, platforms, &Canary::new(canary), clock, seed, out)
     }
 }
 
 fn start(
     members: Vec<Option<Member>>,
-    platforms: Vec<PlatformId>,
-    canary: Arc<Canary>,
+    platforms: Vec<(PlatformId, Option<Rate>)>,
+    canary: &Arc<Canary>,
     clock: &SharedClock,
     seed: u64,
-    out: &mpsc::Sender<ProbeOutput>,
+    out: mpsc::Sender<ProbeOutput>,
 ) -> ScheduleHandle {
     let mut rng = fastrand::Rng::with_seed(seed);
     let sights = Arc::new(Sights::new(platforms.len()));
     let shared: Vec<Arc<Shared>> = platforms
         .into_iter()
         .enumerate()
-        .map(|(place, id)| Arc::new(Shared { id, place, throttle: Mutex::new(Throttle::new(rng.u64(..))) }))
+        .map(|(place, (id, rate))| {
+            let throttle = Mutex::new(Throttle::new(rng.u64(..)));
+            Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
+        })
         .collect();
-    let (lateness, cancel, tasks) = (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
+    let (lateness, cancel, tasks) =
+        (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
     let begun = Instant::now();
     let phases = phases(&members, &mut rng);
     let mut levers = Vec::with_capacity(members.len());
@@ -198,7 +212,7 @@ fn start(
             prober: member.prober,
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
-            canary: Arc::clone(&canary),
+            canary: Arc::clone(canary),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
@@ -209,7 +223,7 @@ fn start(
         levers.push(Some(Lever { pace: sender, now }));
     }
     if !canary.is_empty() {
-        let watch = watch_canary(canary, sights, Arc::clone(clock), out.clone());
+        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out);
         tasks.spawn(cancel.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
@@ -238,13 +252,20 @@ fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usiz
 }
 
 /// In peace a canary that fails is told of and ignored, until it answers again.
-async fn watch_canary(canary: Arc<Canary>, sights: Arc<Sights>, clock: SharedClock, out: mpsc::Sender<ProbeOutput>) {
+async fn watch_canary(
+    canary: Arc<Canary>,
+    sights: Arc<Sights>,
+    clock: SharedClock,
+    out: mpsc::Sender<ProbeOutput>,
+) {
     loop {
         tokio::time::sleep(CANARY_EVERY).await;
         let Some(standing) = canary.review(&sights, || clock.moment()).await else { continue };
         let names = canary.names();
         let text = if standing {
-            format!("no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`")
+            format!(
+                "no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`"
+            )
         } else {
             format!("the canary answers again: {names}")
         };

@@ -55,10 +55,12 @@ impl Trust {
             .config
             .get_or_try_init(|| async {
                 let ca_file = self.ca_file.clone();
-                tokio::task::spawn_blocking(move || client_config(ca_file.as_ref(), &[b"h2", b"http/1.1"]).map(Arc::new))
-                    .await
-                    .map_err(|error| Failure::ours(&error.to_string()))?
-                    .map_err(|error| Failure::ours(&error.to_string()))
+                tokio::task::spawn_blocking(move || {
+                    client_config(ca_file.as_ref(), &[b"h2", b"http/1.1"]).map(Arc::new)
+                })
+                .await
+                .map_err(|error| Failure::ours(&error.to_string()))?
+                .map_err(|error| Failure::ours(&error.to_string()))
             })
             .await?;
         Ok(TlsConnector::from(Arc::clone(config)))
@@ -66,7 +68,10 @@ impl Trust {
 }
 
 /// Settings with the machine's roots, an optional private authority, and the protocols on offer.
-pub(crate) fn client_config(ca_file: Option<&PathBuf>, protocols: &[&[u8]]) -> Result<ClientConfig, TrustError> {
+pub(crate) fn client_config(
+    ca_file: Option<&PathBuf>,
+    protocols: &[&[u8]],
+) -> Result<ClientConfig, TrustError> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let extra = match ca_file {
         Some(path) => certificates(path)?,

@@ -22,7 +22,7 @@ fn quick(name: &str, url: &str) -> warroom::config::model::Step {
 }
 
 async fn reason(act: impl Fn() -> Act + Send + Sync + 'static) -> (Verdict, bool, String) {
-    let server = Server::start(move |_| act()).await;
+    let server = Server::start(move |_| act());
     let journey = journey(component(at(server.address), vec![quick("ready", "/")]));
     let judged = judged(&journey, Order::default()).await;
     let report = judged.report.unwrap();
@@ -86,9 +86,12 @@ async fn what_is_no_http_is_said_cleanly() {
 async fn redirects_within_the_origin_are_followed_five_times() {
     let server = Server::start(|asked| {
         let left: u32 = asked.line().split(['/', ' ']).nth(2).unwrap().parse().unwrap();
-        if left == 0 { ok() } else { Act::Send(answer("302 Found", &format!("location: /{}\r\n", left - 1), "")) }
-    })
-    .await;
+        if left == 0 {
+            ok()
+        } else {
+            Act::Send(answer("302 Found", &format!("location: /{}\r\n", left - 1), ""))
+        }
+    });
     let report = once(at(server.address), vec![get("ready", "/5")]).await;
     assert_eq!(report.verdict, Verdict::Up, "{report:?}");
     let report = once(at(server.address), vec![get("ready", "/6")]).await;
@@ -99,12 +102,11 @@ async fn redirects_within_the_origin_are_followed_five_times() {
 /// A platform's token must reach no other host, neither by a redirect nor by a step that names one.
 #[tokio::test]
 async fn credentials_stay_at_the_platforms_origin() {
-    let elsewhere = Server::start(|_| ok()).await;
+    let elsewhere = Server::start(|_| ok());
     let location = format!("location: http://{}/stolen\r\n", elsewhere.address);
     let server = Server::start(move |asked| {
         if asked.line().contains("/go") { Act::Send(answer("302 Found", &location, "")) } else { ok() }
-    })
-    .await;
+    });
     let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("k3y"));
     let credentials = Credentials::new(vec![header], Some("t0ken")).unwrap();
     let other = format!("http://{}/other", elsewhere.address);
@@ -112,7 +114,10 @@ async fn credentials_stay_at_the_platforms_origin() {
     let report = journey_with(component(at(server.address), steps), credentials).probe().await;
     assert_eq!(report.verdict, Verdict::Up, "the 302 itself is the answer: {report:?}");
     let there = elsewhere.asked();
-    assert_eq!(there.iter().map(|asked| asked.line().to_owned()).collect::<Vec<_>>(), ["GET /other HTTP/1.1"]);
+    assert_eq!(
+        there.iter().map(|asked| asked.line().to_owned()).collect::<Vec<_>>(),
+        ["GET /other HTTP/1.1"]
+    );
     assert!(!there[0].head.contains("t0ken") && !there[0].head.contains("k3y"), "{}", there[0].head);
     for asked in server.asked() {
         let head = asked.head.to_lowercase();
@@ -126,7 +131,7 @@ async fn credentials_stay_at_the_platforms_origin() {
 async fn a_429_is_blind_and_its_wait_is_read_in_both_forms() {
     let date = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:50:07 GMT\r\n";
     for (headers, wait) in [("retry-after: 4\r\n", Some(4)), (date, Some(30)), ("", None)] {
-        let server = Server::start(move |_| Act::Send(answer("429 Too Many Requests", headers, ""))).await;
+        let server = Server::start(move |_| Act::Send(answer("429 Too Many Requests", headers, "")));
         let journey = journey(component(at(server.address), vec![get("ready", "/"), get("later", "/")]));
         let judged = judged(&journey, Order::default()).await;
         assert_eq!(judged.signals.throttled, Some(wait.map(Duration::from_secs)));
@@ -142,16 +147,20 @@ async fn a_429_is_blind_and_its_wait_is_read_in_both_forms() {
 
 #[tokio::test]
 async fn a_503_is_down_and_its_wait_is_passed_on() {
-    let server = Server::start(|_| Act::Send(answer("503 Unavailable", "retry-after: 7\r\n", ""))).await;
-    let judged = judged(&journey(component(at(server.address), vec![get("ready", "/")])), Order::default()).await;
+    let server = Server::start(|_| Act::Send(answer("503 Unavailable", "retry-after: 7\r\n", "")));
+    let judged =
+        judged(&journey(component(at(server.address), vec![get("ready", "/")])), Order::default()).await;
     assert_eq!(judged.signals.slowed, Some(Duration::from_secs(7)));
     let report = judged.report.unwrap();
-    assert_eq!((report.verdict, report.reason.as_deref()), (Verdict::Down, Some("ready: status < 400 (was 503)")));
+    assert_eq!(
+        (report.verdict, report.reason.as_deref()),
+        (Verdict::Down, Some("ready: status < 400 (was 503)"))
+    );
 }
 
 #[tokio::test]
 async fn tcp_steps_open_and_close() {
-    let server = Server::start(|_| ok()).await;
+    let server = Server::start(|_| ok());
     let open = once(at(server.address), vec![tcp("port open", &server.address.to_string())]).await;
     assert_eq!(open.verdict, Verdict::Up);
     assert!(open.steps[0].timings.unwrap().connect.is_some() && open.latency.is_some());
@@ -170,7 +179,7 @@ async fn a_post_carries_its_json_and_a_missing_value_fails_the_step() {
         model::{Body, JsonTemplate},
         template::Template,
     };
-    let server = Server::start(|_| ok()).await;
+    let server = Server::start(|_| ok());
     let mut action = request("POST", "/run/{id}?q={id}");
     let text = JsonTemplate::Text(Template::parse("{id}"));
     action.body = Some(Body::Json(JsonTemplate::Object(vec![("id".to_owned(), text)])));

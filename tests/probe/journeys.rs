@@ -26,7 +26,7 @@ fn paths(server: &Server) -> Vec<String> {
 
 #[tokio::test]
 async fn a_journey_stops_at_its_first_failing_step_and_cleans_up() {
-    let server = Server::start(failing_at("/two")).await;
+    let server = Server::start(failing_at("/two"));
     let mut tidy = get("tidy", "/tidy");
     tidy.cleanup = true;
     let mut lost = get("lost", "/lost/{never_captured}");
@@ -35,8 +35,10 @@ async fn a_journey_stops_at_its_first_failing_step_and_cleans_up() {
     let report = once(at(server.address), steps).await;
     assert_eq!(paths(&server), ["/one", "/two", "/tidy"]);
     let states: Vec<_> = report.steps.iter().map(|step| step.state).collect();
-    use StepState::{Failed, NotRun, Passed};
-    assert_eq!(states, [Passed, Failed, Passed, NotRun, NotRun]);
+    assert_eq!(
+        states,
+        [StepState::Passed, StepState::Failed, StepState::Passed, StepState::NotRun, StepState::NotRun]
+    );
     assert_eq!((report.verdict, report.health_passed), (Verdict::Degraded, Some(true)));
     assert_eq!(report.reason.as_deref(), Some("two: status < 400 (was 500)"));
     assert_eq!(Some(report.evidence), report.steps[1].span, "the evidence is the failing step's interval");
@@ -47,7 +49,7 @@ async fn a_journey_stops_at_its_first_failing_step_and_cleans_up() {
 /// What a failing clean-up leaves behind is somebody's trouble, but not this component's outage.
 #[tokio::test]
 async fn a_failing_clean_up_is_no_part_of_the_verdict() {
-    let server = Server::start(failing_at("/tidy")).await;
+    let server = Server::start(failing_at("/tidy"));
     let mut tidy = get("tidy", "/tidy");
     tidy.cleanup = true;
     let report = once(at(server.address), vec![get("one", "/one"), tidy]).await;
@@ -56,7 +58,8 @@ async fn a_failing_clean_up_is_no_part_of_the_verdict() {
 
 #[tokio::test]
 async fn parallel_steps_run_together_with_the_step_before() {
-    let server = Server::start(|_| Act::Slowly(Vec::new(), Duration::from_millis(300), answer("200 OK", "", ""))).await;
+    let server =
+        Server::start(|_| Act::Slowly(Vec::new(), Duration::from_millis(300), answer("200 OK", "", "")));
     let mut beside = get("beside", "/two");
     beside.parallel = true;
     let report = once(at(server.address), vec![get("one", "/one"), beside, get("after", "/three")]).await;
@@ -75,8 +78,7 @@ async fn a_step_polls_until_it_passes_or_its_time_is_up() {
         } else {
             ok()
         }
-    })
-    .await;
+    });
     let polling = |path: &str, until| {
         let mut step = get("poll", path);
         step.retry = Some(Retry { every: Duration::from_millis(50), until: Duration::from_millis(until) });
@@ -92,7 +94,7 @@ async fn a_step_polls_until_it_passes_or_its_time_is_up() {
 
 #[tokio::test]
 async fn an_unsupported_step_is_left_out() {
-    let server = Server::start(|_| ok()).await;
+    let server = Server::start(|_| ok());
     let sip = step("trunk", Action::Unsupported { kind: "sip", target: "sip:x".to_owned() });
     let report = once(at(server.address), vec![sip.clone(), get("ready", "/ready")]).await;
     assert_eq!((report.verdict, report.steps[0].state), (Verdict::Up, StepState::Unsupported));
@@ -105,7 +107,7 @@ const BURST: Order = Order { burst: true, fresh: true, health_only: true };
 /// While the health step fails, the later steps of a broken platform are left in peace.
 #[tokio::test]
 async fn a_burst_asks_the_health_step_alone_until_it_passes() {
-    let broken = Server::start(failing_at("/health")).await;
+    let broken = Server::start(failing_at("/health"));
     let steps = || {
         let mut beside = get("beside", "/beside");
         beside.parallel = true;
@@ -114,7 +116,7 @@ async fn a_burst_asks_the_health_step_alone_until_it_passes() {
     let report = judged(&journey(component(at(broken.address), steps())), BURST).await.report.unwrap();
     assert_eq!(paths(&broken), ["/health"]);
     assert_eq!(report.verdict, Verdict::Down);
-    let well = Server::start(|_| ok()).await;
+    let well = Server::start(|_| ok());
     let report = judged(&journey(component(at(well.address), steps())), BURST).await.report.unwrap();
     assert_eq!((report.verdict, report.burst), (Verdict::Up, true));
     assert_eq!(paths(&well), ["/health", "/beside", "/chain"]);
@@ -122,13 +124,13 @@ async fn a_burst_asks_the_health_step_alone_until_it_passes() {
 
 #[tokio::test]
 async fn a_health_step_in_the_middle_is_asked_first_in_a_burst() {
-    let broken = Server::start(failing_at("/health")).await;
+    let broken = Server::start(failing_at("/health"));
     let mut middle = component(at(broken.address), vec![get("login", "/login"), get("health", "/health")]);
     middle.health_step = Some(1);
     let report = judged(&journey(middle.clone()), BURST).await.report.unwrap();
     assert_eq!((paths(&broken), report.verdict), (vec!["/health".to_owned()], Verdict::Down));
     assert_eq!(report.steps[0].state, StepState::NotRun);
-    let well = Server::start(|_| ok()).await;
+    let well = Server::start(|_| ok());
     middle.platform = std::sync::Arc::new(at(well.address));
     let report = judged(&journey(middle), BURST).await.report.unwrap();
     assert_eq!(report.verdict, Verdict::Up);
@@ -138,7 +140,7 @@ async fn a_health_step_in_the_middle_is_asked_first_in_a_burst() {
 /// Two chains at once would be two synthetic customers in each other's way.
 #[tokio::test]
 async fn a_probe_whose_health_step_passes_beside_a_running_chain_gives_up() {
-    let server = Server::start(|asked| if asked.line().contains("chain") { Act::Hang } else { ok() }).await;
+    let server = Server::start(|asked| if asked.line().contains("chain") { Act::Hang } else { ok() });
     let mut chain = get("chain", "/chain");
     chain.timeout = Duration::from_millis(300);
     let journey = journey(component(at(server.address), vec![get("health", "/health"), chain]));
@@ -156,7 +158,7 @@ async fn a_probe_whose_health_step_passes_beside_a_running_chain_gives_up() {
 
 #[tokio::test]
 async fn an_address_of_its_own_is_joined_below_the_base_path() {
-    let server = Server::start(|_| ok()).await;
+    let server = Server::start(|_| ok());
     let base = crate::setup::platform(&format!("http://{}/api/v2/", server.address));
     let report = peace(&journey(component(base, vec![get("ready", "/ready?x=1#y")]))).await;
     assert_eq!(report.verdict, Verdict::Up);

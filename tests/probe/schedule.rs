@@ -16,7 +16,7 @@ use crate::{
 /// A thousand components at a second must be probed a thousand times a second, and on time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_components_are_probed_every_second() {
-    let server = Server::start(|_| ok()).await;
+    let server = Server::start(|_| ok());
     let platform = Arc::new(at(server.address));
     let components: Vec<_> = (0..1_000)
         .map(|number| {
@@ -39,7 +39,12 @@ async fn a_thousand_components_are_probed_every_second() {
     let lateness = handle.lateness();
     handle.stop().await;
     assert_eq!(other, 0, "every probe of a well server is up");
-    assert!(counts.iter().all(|count| (4..=5).contains(count)), "{:?}..{:?}", counts.iter().min(), counts.iter().max());
+    assert!(
+        counts.iter().all(|count| (4..=5).contains(count)),
+        "{:?}..{:?}",
+        counts.iter().min(),
+        counts.iter().max()
+    );
     assert!(server.connections() < 100, "{} connections for one origin", server.connections());
     eprintln!("lateness {lateness:?}, {} connections", server.connections());
     // Generous, because other tests run beside this one.

@@ -51,19 +51,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), script).await
+    pub(crate) fn start(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), script)
     }
 
     /// Listens at this address, also where connections of an earlier server linger.
-    pub(crate) async fn start_at(address: SocketAddr, script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Asked) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, accepted) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicUsize>::default());
-        let task = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&asked), Arc::clone(&accepted)));
+        let task =
+            tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&asked), Arc::clone(&accepted)));
         Self { address, asked, accepted, task }
     }
 

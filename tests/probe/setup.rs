@@ -73,7 +73,7 @@ pub(crate) fn component(platform: Platform, journey: Vec<Step>) -> Component {
         name: Arc::from("C"),
         platform: Arc::new(platform),
         tier: Tier::One,
-        target_rto: Duration::from_secs(60),
+        target_rto: Duration::from_mins(1),
         cadence: Duration::from_secs(1),
         burst: Duration::from_millis(500),
         vars: BTreeMap::new(),

@@ -78,7 +78,9 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, accepted: Arc<Atom
 }
 
 /// 200 where the path names the protocol that is spoken and the authority came along, else 400.
-async fn reply(request: Request<Incoming>) -> Result<Response<Full<hyper::body::Bytes>>, std::convert::Infallible> {
+async fn reply(
+    request: Request<Incoming>,
+) -> Result<Response<Full<hyper::body::Bytes>>, std::convert::Infallible> {
     let spoken = format!("{:?}", request.version());
     let has_authority = request.uri().authority().is_some() || request.headers().contains_key("host");
     let expected = request.uri().path().trim_start_matches('/').replace('-', "/");
@@ -91,7 +93,10 @@ async fn http2_is_spoken_where_it_is_offered_and_its_connection_is_shared() {
     let server = Secure::start(&[b"h2", b"http/1.1"]).await;
     let mut beside = get("beside", "/HTTP-2.0");
     beside.parallel = true;
-    let journey = journey(component(server.platform(), vec![get("ready", "/HTTP-2.0"), get("two", "/HTTP-2.0"), beside]));
+    let journey = journey(component(
+        server.platform(),
+        vec![get("ready", "/HTTP-2.0"), get("two", "/HTTP-2.0"), beside],
+    ));
     let report = peace(&journey).await;
     assert_eq!(report.verdict, Verdict::Up, "{report:?}");
     let timings = report.steps[0].timings.unwrap();

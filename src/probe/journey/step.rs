@@ -8,7 +8,10 @@ use tokio::time::timeout;
 
 use super::{Journey, Signals};
 use crate::{
-    config::{model::{Action, Step}, template::Place},
+    config::{
+        model::{Action, Step},
+        template::Place,
+    },
     domain::{Moment, Span, StepReport, StepState, Timings},
     expression::{Answer, Scope},
     platform::retry_after,
@@ -51,7 +54,8 @@ struct Attempt {
 
 impl Attempt {
     fn is_blind(&self) -> bool {
-        self.signals.throttled.is_some() || self.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Ours)
+        self.signals.throttled.is_some()
+            || self.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Ours)
     }
 }
 
@@ -119,7 +123,9 @@ impl Journey {
             },
             (_, Action::Tcp(target)) => match target.render(vars, Place::Plain) {
                 Ok(target) => self.tcp(place, &target, vars, limit).await,
-                Err(error) => Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() },
+                Err(error) => {
+                    Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
+                }
             },
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
@@ -148,6 +154,7 @@ impl Journey {
             }
         };
         attempt.timings = progress.timings;
+        attempt.signals.requests = 1;
         if attempt.failure.is_some() && !attempt.is_blind() {
             // After a failover an open connection may still lead to the one that failed.
             ask.target.route.pool.clear();
@@ -155,7 +162,13 @@ impl Journey {
         attempt
     }
 
-    async fn tcp(&self, place: usize, target: &str, vars: &BTreeMap<String, String>, limit: Duration) -> Attempt {
+    async fn tcp(
+        &self,
+        place: usize,
+        target: &str,
+        vars: &BTreeMap<String, String>,
+        limit: Duration,
+    ) -> Attempt {
         let Some((host, port)) = host_and_port(target) else {
             let failure = Failure::answer(&format!("`{target}` is no host:port"));
             return Attempt { failure: Some(failure), ..Attempt::default() };
@@ -179,7 +192,13 @@ impl Journey {
     }
 
     /// Holds a complete answer against the step's expressions.
-    fn weigh(&self, place: usize, reply: &Reply, vars: &BTreeMap<String, String>, latency: Duration) -> Attempt {
+    fn weigh(
+        &self,
+        place: usize,
+        reply: &Reply,
+        vars: &BTreeMap<String, String>,
+        latency: Duration,
+    ) -> Attempt {
         let step = &self.component.journey[place];
         let throttled = reply.status == StatusCode::TOO_MANY_REQUESTS;
         let mut attempt = Attempt::default();
@@ -197,7 +216,11 @@ impl Journey {
         }
         let headers: Vec<(String, String)> = if self.plans[place].needs_headers {
             let named = reply.headers.iter();
-            named.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+            named
+                .map(|(name, value)| {
+                    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect()
         } else {
             Vec::new()
         };
@@ -217,7 +240,10 @@ impl Journey {
         }
         attempt.onset_at = step.onset_at.as_ref().and_then(|expression| scope.time(expression));
         attempt.restored_at = step.restored_at.as_ref().and_then(|expression| scope.time(expression));
-        let values = step.capture.iter().filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
+        let values = step
+            .capture
+            .iter()
+            .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
         attempt
     }
@@ -233,7 +259,8 @@ fn expectations(step: &Step, scope: &Scope<'_>) -> Option<Failure> {
 fn host_and_port(target: &str) -> Option<(&str, u16)> {
     let (host, port) = target.trim().rsplit_once(':')?;
     let host = host.strip_prefix('[').map_or(Some(host), |inner| inner.strip_suffix(']'))?;
-    let fits = !host.is_empty() && !host.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+    let fits =
+        !host.is_empty() && !host.contains(|letter: char| letter.is_whitespace() || letter.is_control());
     Some((host, port.parse().ok().filter(|port| *port != 0 && fits)?))
 }
 

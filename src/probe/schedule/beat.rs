@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     Pace, ProbeOutput, Prober, Shared,
+    budget::Budget,
     grid::Grid,
     lateness::Lateness,
     outbox::{Entry, Outbox, Wait},
@@ -131,6 +132,10 @@ impl Beat {
         self.platform.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.platform.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn next_due(&mut self, state: &mut State) -> Instant {
         let now = Instant::now();
         let first = state.last_start.is_none() && !state.pace.burst;
@@ -172,9 +177,16 @@ impl Beat {
             state.due = state.due.min(not_before);
             return false;
         }
+        let free_at = self.budget().free_at(now);
+        if free_at > now {
+            tracing::debug!(platform = %self.platform.id, "`rate_limit` is reached; a probe waits");
+            state.due = state.due.min(free_at);
+            return false;
+        }
         if self.throttle().ask(self.place, now) == Leave::Refused {
             return false;
         }
+        self.budget().spend(1, now);
         if let Some(due) = due {
             self.lateness.note(now.saturating_duration_since(due));
         }
@@ -195,7 +207,7 @@ impl Beat {
         match ended {
             Ended::Judged { started, judged } => {
                 state.judging -= 1;
-                self.heed(state, judged.signals, started).await?;
+                self.heed(state, judged.signals, started, 1).await?;
                 self.throttle().ended(self.place);
                 self.file(state, *judged, started);
             }
@@ -205,14 +217,15 @@ impl Beat {
                 }
             }),
             Ended::Cleaned { id, steps, signals, started } => {
-                self.heed(state, signals, started).await?;
+                self.heed(state, signals, started, 0).await?;
                 state.outbox.cleaned(id, steps);
             }
         }
         while let Some(entry) = state.outbox.pop() {
             let Entry { report, transport_failure, .. } = entry;
             let transport_failure = transport_failure && report.verdict.is_bad();
-            let output = ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
+            let output =
+                ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
             self.send(output).await?;
         }
         Ok(())
@@ -261,8 +274,15 @@ impl Beat {
     }
 
     /// Obeys a 429 and a 503, and ends a throttle that is over.
-    async fn heed(&mut self, state: &mut State, signals: Signals, started: Instant) -> Result<(), Unread> {
+    async fn heed(
+        &mut self,
+        state: &mut State,
+        signals: Signals,
+        started: Instant,
+        prepaid: u32,
+    ) -> Result<(), Unread> {
         let now = Instant::now();
+        self.budget().spend(signals.requests.saturating_sub(prepaid), now);
         if let Some(wait) = signals.slowed {
             state.not_before = Some(now + wait.min(self.cadence));
         }

@@ -1,5 +1,3 @@
-
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -25,7 +23,13 @@ impl Scripted {
         script: impl Fn(usize, Order, &Gate) -> (Duration, Judged) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let script = Box::new(script);
-        Arc::new(Self { clock, runs: AtomicUsize::new(0), starts: Mutex::default(), orders: Mutex::default(), script })
+        Arc::new(Self {
+            clock,
+            runs: AtomicUsize::new(0),
+            starts: Mutex::default(),
+            orders: Mutex::default(),
+            script,
+        })
     }
 
     fn starts(&self) -> Vec<Duration> {
@@ -104,7 +108,7 @@ fn begin(
 ) -> (ScheduleHandle, mpsc::Receiver<ProbeOutput>) {
     let (out, outputs) = mpsc::channel(100_000);
     let platforms = members.iter().map(|(platform, ..)| platform + 1).max().unwrap_or(0);
-    let platforms = (0..platforms).map(|number| PlatformId::new(format!("p{number}"))).collect();
+    let platforms = (0..platforms).map(|number| (PlatformId::new(format!("p{number}")), None)).collect();
     let members = members
         .iter()
         .map(|(platform, cadence, prober)| {
@@ -113,7 +117,7 @@ fn begin(
         })
         .collect();
     let clock: SharedClock = Arc::new(clock);
-    (start(members, platforms, Canary::new(&[]), &clock, 42, &out), outputs)
+    (start(members, platforms, &Canary::new(&[]), &clock, 42, out), outputs)
 }
 
 fn reports(outputs: &mut mpsc::Receiver<ProbeOutput>) -> Vec<ProbeReport> {
@@ -126,7 +130,8 @@ fn reports(outputs: &mut mpsc::Receiver<ProbeOutput>) -> Vec<ProbeReport> {
     reports
 }
 
-const BURST: Pace = Pace { burst: true, interval: Duration::from_millis(500), fresh: true, health_only: true };
+const BURST: Pace =
+    Pace { burst: true, interval: Duration::from_millis(500), fresh: true, health_only: true };
 
 /// A platform with a rate limit would throttle a herd, and a schedule that drifts would bunch up to one.
 #[tokio::test(start_paused = true)]
@@ -146,7 +151,9 @@ async fn starts_are_spread_evenly_and_stay_so() {
     for window in [5, 50, 99_u64] {
         let mut tenths = [0_u32; 10];
         for start in probers.iter().flat_map(|prober| prober.starts()) {
-            if let Some(inside) = start.checked_sub(cadence * window as u32).filter(|inside| *inside < cadence) {
+            if let Some(inside) =
+                start.checked_sub(cadence * window as u32).filter(|inside| *inside < cadence)
+            {
                 tenths[inside.as_secs() as usize] += 1;
             }
         }
@@ -169,7 +176,7 @@ async fn in_peace_a_long_journey_makes_the_next_one_wait() {
     let clock = clock();
     let prober = Scripted::new(clock, |_, _, _| (millis(2_500), found(Verdict::Up)));
     let (handle, mut outputs) = begin(clock, &[(0, Duration::from_secs(1), Arc::clone(&prober))]);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     for pair in prober.starts().windows(2) {
         let gap = pair[1].abs_diff(pair[0]);
         assert!((millis(2_500)..=millis(2_502)).contains(&gap), "{gap:?}");
@@ -198,18 +205,20 @@ async fn in_a_burst_health_steps_overlap_and_reports_keep_the_order_of_their_end
     assert!(reports.windows(2).all(|pair| pair[0].span.end <= pair[1].span.end));
     assert!(reports.windows(2).any(|pair| pair[0].span.start > pair[1].span.start), "nothing overlapped");
     let orders = prober.orders.lock().unwrap().clone();
-    assert!(!orders[0].burst && orders[1..].iter().all(|order| order.burst && order.fresh && order.health_only));
+    assert!(
+        !orders[0].burst && orders[1..].iter().all(|order| order.burst && order.fresh && order.health_only)
+    );
     handle.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn hung_probes_of_a_burst_are_bounded() {
     let clock = clock();
-    let prober = Scripted::new(clock, |_, _, _| (Duration::from_secs(3_600), found(Verdict::Down)));
+    let prober = Scripted::new(clock, |_, _, _| (Duration::from_hours(1), found(Verdict::Down)));
     let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(30), Arc::clone(&prober))]);
     tokio::time::sleep(millis(100)).await;
     handle.set_pace(0, BURST);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(prober.starts().len(), 16);
     handle.stop().await;
 }
@@ -285,13 +294,13 @@ async fn a_503_slows_one_component_up_to_its_cadence() {
     let clock = clock();
     let prober = Scripted::new(clock, |_, _, _| {
         let mut judged = found(Verdict::Down);
-        judged.signals.slowed = Some(Duration::from_secs(3_600));
+        judged.signals.slowed = Some(Duration::from_hours(1));
         (millis(10), judged)
     });
     let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(5), Arc::clone(&prober))]);
     tokio::time::sleep(millis(100)).await;
     handle.set_pace(0, BURST);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let starts = prober.starts();
     assert!((11..=14).contains(&starts.len()), "{} starts", starts.len());
     assert!(starts.windows(2).all(|pair| pair[1].abs_diff(pair[0]) >= millis(5_000)));
@@ -316,7 +325,8 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
     handle.stop().await;
 
     let clock = self::clock();
-    let (fallen, well) = (Scripted::new(clock, cut), Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up))));
+    let (fallen, well) =
+        (Scripted::new(clock, cut), Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up))));
     let (handle, mut outputs) = begin(clock, &[(0, one, fallen), (1, one, well)]);
     tokio::time::sleep(Duration::from_secs(20)).await;
     let verdicts: Vec<_> = reports(&mut outputs).iter().map(|report| report.verdict).collect();
@@ -328,7 +338,7 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
 async fn probe_now_probes_at_once_and_the_grid_stays() {
     let clock = clock();
     let prober = Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up)));
-    let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(60), Arc::clone(&prober))]);
+    let (handle, _outputs) = begin(clock, &[(0, Duration::from_mins(1), Arc::clone(&prober))]);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let before = prober.starts().len();
     handle.probe_now(0);
@@ -343,7 +353,8 @@ async fn a_thousand_components_keep_their_second() {
     let clock = clock();
     let probers: Vec<_> =
         (0..1_000).map(|_| Scripted::new(clock, |_, _, _| (millis(3), found(Verdict::Up)))).collect();
-    let members: Vec<_> = probers.iter().map(|prober| (0, Duration::from_secs(1), Arc::clone(prober))).collect();
+    let members: Vec<_> =
+        probers.iter().map(|prober| (0, Duration::from_secs(1), Arc::clone(prober))).collect();
     let (handle, _outputs) = begin(clock, &members);
     tokio::time::sleep(millis(10_500)).await;
     let counts: Vec<_> = probers.iter().map(|prober| prober.starts().len()).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest wait that is obeyed.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// The longest wait where the platform names none.
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
