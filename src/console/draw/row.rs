@@ -53,7 +53,7 @@ impl Columns {
             spare -= columns.past + 1;
         }
         if spare >= 9 {
-            columns.who = if spare - 1 < 11 { spare - 1 } else { 11 };
+            columns.who = if spare - 1 < 12 { spare - 1 } else { 12 };
             spare -= columns.who + 1;
         }
         let past = if spare < 6 { spare } else { 6 };
