@@ -171,6 +171,7 @@ macro_rules! table {
 /// Every action, in the order of the footer and the help.
 pub const TABLE: &[Entry] = table! {
     Action::Help, "help", "help", ["?"], EVERYWHERE, "help", "Show what the keys do here.";
+    Action::Quit, "quit", "quit", ["q"], EVERYWHERE, "quit", "Leave; a measuring agent goes on without this screen.";
     Action::Open, "open", "open the component", ["enter"], WAR_ROOM, "open", "Show the journey, dependencies and last recoveries of the selected component.";
     Action::Back, "back", "go back", ["esc"], COMPONENTS, "", "Close what is open; clear the filter; end the zoom.";
     Action::ProbeNow, "probe-now", "probe now", ["p"], COMPONENTS, "probe", "Probe the component at once, besides its schedule.";
@@ -208,7 +209,6 @@ pub const TABLE: &[Entry] = table! {
     Action::Log(LogKey::HideOff), "log-hide-off", "hide silent targets", ["space"], LOG, "", "Hide or show targets that are off.";
     Action::Redraw, "redraw", "draw again", ["ctrl-l"], EVERYWHERE, "", "Draw every cell again.";
     Action::Suspend, "suspend", "suspend", ["ctrl-z"], EVERYWHERE, "", "Give the terminal back to the shell; `fg` returns.";
-    Action::Quit, "quit", "quit", ["q"], EVERYWHERE, "quit", "Leave; a measuring agent goes on without this screen.";
 };
 
 #[cfg(test)]

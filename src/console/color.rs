@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_colour_stays_the_same_colour() {
-        assert_eq!(Depth::Ansi16.reduce(Color::Rgb(230, 20, 20)), Color::LightRed);
+        assert_eq!(Depth::Ansi16.reduce(Color::Rgb(250, 20, 20)), Color::LightRed);
         assert_eq!(Depth::Ansi16.reduce(Color::Indexed(1)), Color::Red);
         assert_eq!(Depth::Ansi256.reduce(Color::Rgb(255, 135, 0)), Color::Indexed(208));
         assert_eq!(Depth::Mono.reduce(Color::Red), Color::Reset);

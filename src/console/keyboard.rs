@@ -1,9 +1,10 @@
 //! Reads keys on a thread of its own, which is never joined: it may wait for a key for ever.
 //!
-//! Invariant: a terminal that has vanished ends the thread at once; crossterm's own reader would spin on it, so it is
-//! only asked when there is something to read and nobody has hung up.
+//! Invariant: a terminal that has vanished ends the console at once. A second thread waits for the hang-up alone, because
+//! crossterm's reader would not notice it; it must itself sit in its own wait all the time, because a key that comes
+//! together with a resize that it has not yet taken would be kept back until the next key.
 
-use std::{io, sync::mpsc::Sender, thread, time::Duration};
+use std::{io, sync::mpsc::Sender, thread};
 
 use crossterm::event::{Event, KeyEventKind};
 use rustix::{
@@ -13,63 +14,50 @@ use rustix::{
 
 use super::message::Message;
 
-/// crossterm may hold back an incomplete sequence although the terminal has more; then it is asked again after this.
-const PATIENCE: Duration = Duration::from_millis(50);
-
 /// Begins to read.
 pub fn begin(messages: Sender<Message>) -> io::Result<()> {
-    thread::Builder::new().name("console keyboard".to_owned()).spawn(move || {
+    let hang_up = messages.clone();
+    thread::Builder::new().name("console hang-up".to_owned()).spawn(move || {
+        wait_for_hang_up();
         // The loop may have ended before; then there is nobody to tell.
-        let _ = match read(&messages) {
-            Ending::Gone => messages.send(Message::Gone),
-            Ending::NobodyListens => Ok(()),
-        };
+        let _ = hang_up.send(Message::Gone);
     })?;
+    thread::Builder::new().name("console keyboard".to_owned()).spawn(move || read(&messages))?;
     Ok(())
 }
 
-enum Ending {
-    Gone,
-    NobodyListens,
+/// Returns when nobody holds the other end of the terminal any longer.
+fn wait_for_hang_up() {
+    let terminal = rustix::stdio::stdin();
+    loop {
+        // No event is asked for: a hang-up is told always, and a key does not wake this.
+        let mut terminals = [PollFd::from_borrowed_fd(terminal, PollFlags::empty())];
+        match poll(&mut terminals, None) {
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                tracing::error!("the terminal cannot be watched: {error}");
+                return;
+            }
+            Ok(_) if terminals[0].revents().is_empty() => {}
+            Ok(_) => return,
+        }
+    }
 }
 
-fn read(messages: &Sender<Message>) -> Ending {
-    let terminal = rustix::stdio::stdin();
-    let lost = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+fn read(messages: &Sender<Message>) {
     loop {
-        let mut terminals = [PollFd::from_borrowed_fd(terminal, PollFlags::IN)];
-        match poll(&mut terminals, None) {
-            Err(Errno::INTR) => continue,
+        let message = match crossterm::event::read() {
+            Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Message::Key(key),
+            Ok(Event::Resize(..)) => Message::Resized,
+            Ok(_) => continue,
             Err(error) => {
                 tracing::error!("the keyboard cannot be read: {error}");
-                return Ending::Gone;
+                Message::Gone
             }
-            Ok(_) if terminals[0].revents().intersects(lost) => return Ending::Gone,
-            Ok(_) => {}
-        }
-        let mut wait = PATIENCE;
-        loop {
-            match crossterm::event::poll(wait) {
-                Ok(false) => break,
-                Ok(true) => {}
-                Err(error) => {
-                    tracing::error!("the keyboard cannot be read: {error}");
-                    return Ending::Gone;
-                }
-            }
-            let message = match crossterm::event::read() {
-                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Message::Key(key),
-                Ok(Event::Resize(..)) => Message::Resized,
-                Ok(_) => continue,
-                Err(error) => {
-                    tracing::error!("the keyboard cannot be read: {error}");
-                    return Ending::Gone;
-                }
-            };
-            if messages.send(message).is_err() {
-                return Ending::NobodyListens;
-            }
-            wait = Duration::ZERO;
+        };
+        let last = matches!(message, Message::Gone);
+        if messages.send(message).is_err() || last {
+            return;
         }
     }
 }

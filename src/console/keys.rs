@@ -213,7 +213,7 @@ mod tests {
         let unparsable = error("quit = [\n  \"hyper-q\",\n]\n");
         assert!(unparsable.starts_with("keys.toml:2: `hyper-q` is no key"), "{unparsable}");
         let conflict = error("# mine\nquit = [\"z\"]\n");
-        assert!(conflict.starts_with("keys.toml:2:") && conflict.contains("`zoom` and `quit`"), "{conflict}");
+        assert!(conflict.starts_with("keys.toml:2:") && conflict.contains("`quit` and `zoom`"), "{conflict}");
         assert!(error("quit = \"q\"\n").starts_with("keys.toml:1:"));
         assert!(error("quit = []\n").contains("at least one key"));
         assert!(error("quit = [\"ctrl-c\"]\n").contains("ctrl-c"));

@@ -65,6 +65,8 @@ pub enum Effect {
     Draw(Urgency),
     /// Draw every cell again, because somebody else may have written to the terminal.
     Redraw,
+    /// Take the terminal over again after a stop, and draw every cell.
+    Resume,
     /// Ring the terminal's bell.
     Bell,
     /// Ask the engine.

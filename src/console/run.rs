@@ -44,6 +44,7 @@ pub fn run(options: Options, feed: Feed) -> Result<Exit, ConsoleError> {
         drawn: Moment::default(),
         pending: None,
         title: String::new(),
+        suspended: false,
         log_moved: Moment::default(),
         engine: Engine {
             ask_picture: feed.ask_picture,
@@ -85,6 +86,8 @@ struct Loop {
     /// The feed has something, and whether it is news.
     pending: Option<bool>,
     title: String,
+    /// The terminal is the shell's until somebody continues us.
+    suspended: bool,
     /// When log lines were last moved to where view 8 sees them.
     log_moved: Moment,
     engine: Engine,
@@ -135,7 +138,7 @@ impl Loop {
             {
                 return Ok(exit);
             }
-            if self.urgency != Urgency::None && now.moment >= self.draw_at() {
+            if !self.suspended && self.urgency != Urgency::None && now.moment >= self.draw_at() {
                 if let Err(error) = self.draw(now) {
                     // A terminal that vanished takes no more output; that is an end like any other.
                     return if is_gone(&error) { Ok(Exit::Gone) } else { Err(error.into()) };
@@ -146,6 +149,9 @@ impl Loop {
 
     /// How long nothing has to be done unless a message comes.
     fn wait(&self, now: Now) -> Option<Duration> {
+        if self.suspended {
+            return None;
+        }
         let draw = (self.urgency != Urgency::None).then(|| self.draw_at().since(now.moment));
         let drain = self.pending.map(|news| self.drain_at(news).since(now.moment));
         let change = self.state.next_change(now);
@@ -169,6 +175,7 @@ impl Loop {
             match effect {
                 Effect::Draw(urgency) => self.urgency = self.urgency.max(urgency),
                 Effect::Redraw => self.redraw()?,
+                Effect::Resume => self.resume()?,
                 Effect::Bell => self.terminal.backend_mut().append(b"\x07"),
                 Effect::Command(command) => {
                     if !(self.engine.command)(command) {
@@ -198,8 +205,16 @@ impl Loop {
             return Ok(());
         }
         terminal::restore();
-        signals::stop()?;
+        self.suspended = true;
+        // Other threads may stop before this one does, so what comes next waits for the signal that continues us.
+        Ok(signals::stop()?)
+    }
+
+    /// A shell continued us, and may have changed the terminal's settings in the meantime.
+    fn resume(&mut self) -> Result<(), ConsoleError> {
+        terminal::restore();
         self.guard.enter_again()?;
+        self.suspended = false;
         self.title.clear();
         self.redraw()
     }

@@ -1,4 +1,4 @@
-//! Every signal that the console knows, by name; none is named anywhere else.
+//! Every signal that the console knows, by name; none is named anywhere else. (A resize is told by crossterm.)
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, getpid, getsid, kill_current_process_group, test_kill_process};
 use signal_hook::{
-    consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH},
+    consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP},
     iterator::Signals,
 };
 
@@ -35,7 +35,7 @@ pub struct Hearing {
 impl Hearing {
     /// Begins to hear.
     pub fn begin(messages: Sender<Message>) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
         let handle = signals.handle();
         let heard = Arc::new(AtomicBool::new(false));
         let loop_heard = Arc::clone(&heard);
@@ -78,7 +78,6 @@ fn meaning(number: i32) -> Option<Message> {
         SIGQUIT => Signal::Quit,
         SIGTSTP => Signal::Suspend,
         SIGCONT => Signal::Continue,
-        SIGWINCH => return Some(Message::Resized),
         _ => return None,
     }))
 }
@@ -105,7 +104,8 @@ pub fn has_shell() -> bool {
     getsid(None).is_ok_and(|leader| leader != own && test_kill_process(leader).is_ok())
 }
 
-/// Stops this process's group, as the terminal's Ctrl-Z does; returns when it is continued.
+/// Stops this process's group, as the terminal's Ctrl-Z does. It may return before the stop takes hold: only SIGCONT says
+/// that it is over.
 pub fn stop() -> io::Result<()> {
     Ok(kill_current_process_group(rustix::process::Signal::STOP)?)
 }

@@ -28,7 +28,7 @@ pub fn update(state: &mut State, message: Message, now: Now) -> Vec<Effect> {
         Message::Woken { .. } => Vec::new(),
         Message::Events(drained) => follow(state, drained),
         Message::Signal(Signal::Suspend) => vec![Effect::Suspend { by_key: false }],
-        Message::Signal(Signal::Continue) => vec![Effect::Redraw],
+        Message::Signal(Signal::Continue) => vec![Effect::Resume],
         Message::Signal(signal) => vec![Effect::Exit(Exit::Signal(signal))],
         Message::Gone => vec![Effect::Exit(Exit::Gone)],
         Message::Tick => {

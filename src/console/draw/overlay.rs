@@ -11,6 +11,9 @@ use crate::console::{
     update::palette,
 };
 
+/// Width of the keys in the help.
+const HELP_KEYS: usize = 17;
+
 pub(super) fn draw(state: &State, overlay: &Overlay, ink: &mut Ink) {
     match overlay {
         Overlay::Help => help(state, ink),
@@ -86,9 +89,14 @@ fn choices(ink: &mut Ink, top: u16, entries: &[String], chosen: usize) {
 fn help(state: &State, ink: &mut Ink) {
     let place = state.place();
     let symbols = ink.theme.symbols;
+    let width = ink.width().min(100);
+    let room = usize::from(width).saturating_sub(HELP_KEYS + 5);
     let mut lines = Vec::new();
     for entry in TABLE.iter().filter(|entry| entry.works_in(place) && entry.is_built()) {
-        lines.push((state.keys.all(entry.action), entry.help));
+        let mut keys = state.keys.all(entry.action);
+        for line in text::wrap(entry.help, room, symbols) {
+            lines.push((std::mem::take(&mut keys), line));
+        }
     }
     let later: Vec<String> = TABLE
         .iter()
@@ -102,7 +110,6 @@ fn help(state: &State, ink: &mut Ink) {
             .map(|status| format!("{} {}", ink.theme.status(*status).glyph, status.word()))
             .collect::<Vec<_>>()
             .join("  ");
-    let width = 78;
     let height = lines.len() as u16 + 5;
     let title = format!("Keys in the {}", place.title());
     let mut inside = popup(ink, &title, width, height);
@@ -113,12 +120,12 @@ fn help(state: &State, ink: &mut Ink) {
     for line in first..all.min(first + room) {
         let y = (line - first) as u16;
         if let Some((keys, help)) = lines.get(line) {
-            inside.put(1, y, &text::left(keys, 17, symbols), inside.style(Role::Key));
-            inside.put(19, y, help, inside.style(Role::Text));
+            inside.put(1, y, &text::left(keys, HELP_KEYS, symbols), inside.style(Role::Key));
+            inside.put(HELP_KEYS as u16 + 2, y, help, inside.style(Role::Text));
         } else if line == all - 2 {
             inside.put(1, y, &states, inside.style(Role::Text));
         } else if line == all - 1 {
-            inside.put(1, y, &format!("later: {}", later.join(", ")), inside.style(Role::Muted));
+            inside.put(1, y, &format!("in later versions: {}", later.join(", ")), inside.style(Role::Muted));
         }
     }
 }

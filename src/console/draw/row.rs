@@ -40,7 +40,7 @@ impl Columns {
         // Lead, name, word, value and compliance, and the gaps between them, always stay.
         let fixed = LEAD + 1 + WORD + 1 + VALUE + 1 + COMPLIANCE;
         let spare = width.saturating_sub(fixed);
-        let mut columns = Self { name: if spare < 16 { spare } else { 16 }, timing: 0, past: 0, who: 0 };
+        let mut columns = Self { name: if spare < 18 { spare } else { 18 }, timing: 0, past: 0, who: 0 };
         let mut spare = spare - columns.name;
         if journey && spare >= 30 {
             columns.timing = 5;
@@ -48,11 +48,12 @@ impl Columns {
         }
         // Each of the next columns takes a gap too.
         if spare >= 7 {
-            columns.past = if spare - 1 < 10 { spare - 1 } else { 10 };
+            let least = if journey { 8 } else { 10 };
+            columns.past = if spare - 1 < least { spare - 1 } else { least };
             spare -= columns.past + 1;
         }
-        if spare >= 7 {
-            columns.who = if spare - 1 < 11 { spare - 1 } else { 11 };
+        if spare >= 9 {
+            columns.who = if spare - 1 < 12 { spare - 1 } else { 12 };
             spare -= columns.who + 1;
         }
         let past = if spare < 6 { spare } else { 6 };
