@@ -246,7 +246,7 @@ fn no_text_panics() {
     let mut random = fastrand::Rng::with_seed(seed);
     let contract = contract();
     let lines: Vec<_> = contract.lines().collect();
-    for _ in 0..400 {
+    for _ in 0..80 {
         let mut text = contract.clone().into_bytes();
         for _ in 0..random.usize(1..6) {
             let at = random.usize(..text.len());
@@ -288,7 +288,7 @@ fn judge(text: &str) {
 }
 
 #[test]
-fn a_secret_is_never_in_debug_output() {
+fn a_secret_stays_a_reference() {
     let loaded = config::parse(&contract(), "warroom.toml").unwrap();
     let edge = &loaded.config.platforms[&"edge".into()];
     assert!(matches!(&edge.bearer, Some(model::Secret::Command(words)) if words[0] == "pass"));
