@@ -48,7 +48,7 @@ impl Columns {
         }
         // Each of the next columns takes a gap too.
         if spare >= 7 {
-            let least = if journey { 8 } else { 10 };
+            let least = if journey { 7 } else { 10 };
             columns.past = if spare - 1 < least { spare - 1 } else { least };
             spare -= columns.past + 1;
         }
