@@ -91,7 +91,6 @@ fn the_contract_says_what_it_should() {
         "[[export]]",
         "[prometheus]",
         "[clock]",
-        "rate_limit",
         "client_id",
         "access_key_id",
         "`sip` steps",

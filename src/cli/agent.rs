@@ -152,7 +152,10 @@ impl Listener for Printer {
     fn event(&mut self, event: &Arc<Event>) {
         match self.lines.try_send(Arc::clone(event)) {
             Ok(()) if self.left_out > 0 => {
-                tracing::warn!(events = self.left_out, "the reader of the events was too slow; events were left out");
+                tracing::warn!(
+                    events = self.left_out,
+                    "the reader of the events was too slow; events were left out"
+                );
                 self.left_out = 0;
             }
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
