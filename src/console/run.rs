@@ -30,8 +30,8 @@ use crate::domain::{Moment, time::Now};
 const NOISE: Duration = Duration::from_secs(1);
 
 /// Runs the console on the calling thread until it ends.
-pub fn run(options: Options, feed: Feed) -> Result<Exit, ConsoleError> {
-    let (state, depth) = super::prepare(&options, feed.picture.clone())?;
+pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
+    let (state, depth) = super::prepare(options, feed.picture.clone())?;
     let guard = Guard::enter()?;
     let backend = LeanBackend::new(Output, depth, terminal::size());
     let terminal = Terminal::new(backend)?;
@@ -138,11 +138,13 @@ impl Loop {
             {
                 return Ok(exit);
             }
-            if !self.suspended && self.urgency != Urgency::None && now.moment >= self.draw_at() {
-                if let Err(error) = self.draw(now) {
-                    // A terminal that vanished takes no more output; that is an end like any other.
-                    return if is_gone(&error) { Ok(Exit::Gone) } else { Err(error.into()) };
-                }
+            if !self.suspended
+                && self.urgency != Urgency::None
+                && now.moment >= self.draw_at()
+                && let Err(error) = self.draw(now)
+            {
+                // A terminal that vanished takes no more output; that is an end like any other.
+                return if is_gone(&error) { Ok(Exit::Gone) } else { Err(error.into()) };
             }
         }
     }
