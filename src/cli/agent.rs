@@ -20,8 +20,8 @@ use crate::{
 
 /// Measures without a screen, as a service.
 ///
-/// SIGHUP reloads the config; SIGINT and SIGTERM end it. One engine works on a data folder at a time: a second one says
-/// who holds it and exits with 2.
+/// SIGINT and SIGTERM end it; SIGHUP changes nothing in this version, restart it for another config. One engine works on
+/// a data folder at a time: a second one says who holds it and exits with 2.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -152,7 +152,10 @@ impl Listener for Printer {
     fn event(&mut self, event: &Arc<Event>) {
         match self.lines.try_send(Arc::clone(event)) {
             Ok(()) if self.left_out > 0 => {
-                tracing::warn!(events = self.left_out, "the reader of the events was too slow; events were left out");
+                tracing::warn!(
+                    events = self.left_out,
+                    "the reader of the events was too slow; events were left out"
+                );
                 self.left_out = 0;
             }
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}

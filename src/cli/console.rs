@@ -30,7 +30,7 @@ pub struct Args {
     /// Show the demo: simulated platforms in this process, a temporary data folder, nothing real.
     #[arg(long)]
     pub demo: bool,
-    /// The theme; `T` in the console steps through them.
+    /// The theme; `T` in the console chooses another.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// How many colours the terminal has.
@@ -260,7 +260,8 @@ fn options(args: &Args) -> console::Options {
         },
         ascii: args.ascii,
         fps: args.fps,
-        user_folder: directories::ProjectDirs::from("", "", "warroom").map(|dirs| dirs.config_dir().to_owned()),
+        user_folder: directories::ProjectDirs::from("", "", "warroom")
+            .map(|dirs| dirs.config_dir().to_owned()),
     }
 }
 
