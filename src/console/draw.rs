@@ -84,7 +84,7 @@ fn war_room(state: &State, ink: &mut Ink, now: Now) {
         return;
     }
     if area.width >= WIDE {
-        let right = (area.width * 27 / 100).clamp(32, 70);
+        let right = (area.width * 27 / 100).clamp(30, 70).min(area.width - 89);
         let left = area.width - right - 1;
         tiers::draw(state, &mut ink.part(Rect { width: left, ..area }), now, true);
         let side = Rect { x: area.x + left + 1, width: right, ..area };
