@@ -20,8 +20,8 @@ use crate::{
 
 /// Measures without a screen, as a service.
 ///
-/// SIGHUP reloads the config; SIGINT and SIGTERM end it. One engine works on a data folder at a time: a second one says
-/// who holds it and exits with 2.
+/// SIGINT and SIGTERM end it; SIGHUP changes nothing in this version, restart it for another config. One engine works on
+/// a data folder at a time: a second one says who holds it and exits with 2.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

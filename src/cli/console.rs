@@ -30,7 +30,7 @@ pub struct Args {
     /// Show the demo: simulated platforms in this process, a temporary data folder, nothing real.
     #[arg(long)]
     pub demo: bool,
-    /// The theme; `T` in the console steps through them.
+    /// The theme; `T` in the console chooses another.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// How many colours the terminal has.
