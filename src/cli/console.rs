@@ -108,7 +108,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
-    let shown = console::run(options(args), feed);
+    let shown = console::run(&options(args), feed);
     remote.stop();
     let worked = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
     let worked = match worked {
