@@ -260,7 +260,8 @@ fn options(args: &Args) -> console::Options {
         },
         ascii: args.ascii,
         fps: args.fps,
-        user_folder: directories::ProjectDirs::from("", "", "warroom").map(|dirs| dirs.config_dir().to_owned()),
+        user_folder: directories::ProjectDirs::from("", "", "warroom")
+            .map(|dirs| dirs.config_dir().to_owned()),
     }
 }
 
