@@ -266,12 +266,16 @@ fn options(args: &Args) -> console::Options {
 
 /// What the tool itself has to say goes to view 8.
 fn log_to_screen() {
-    use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+    use tracing_subscriber::{
+        filter::{LevelFilter, Targets},
+        layer::SubscriberExt as _,
+        util::SubscriberInitExt as _,
+    };
 
     tui_logger::set_default_level(log::LevelFilter::Info);
     // Only a test in the same process could have set another one; then that one stands.
     let _ = tracing_subscriber::registry()
-        .with(LevelFilter::INFO)
+        .with(Targets::new().with_default(LevelFilter::INFO).with_target("refinery_core", LevelFilter::WARN))
         .with(tui_logger::TuiTracingSubscriberLayer)
         .try_init();
 }

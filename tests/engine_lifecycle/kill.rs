@@ -24,7 +24,11 @@ fn number(value: &Value) -> f64 {
 fn records(folder: &std::path::Path) -> Vec<Value> {
     let output = run(folder, &["records"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    std::str::from_utf8(&output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    std::str::from_utf8(&output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -60,7 +64,10 @@ fn an_outage_goes_on_through_kill_9() {
     // The truth: from somewhere in `onset` to somewhere in `restored`. Its shortest and its longest lie in the bounds.
     let (shortest, longest) = (restored.0 - onset.1, restored.1 - onset.0);
     let (from, to) = (number(&record["bounds_seconds"][0]), number(&record["bounds_seconds"][1]));
-    assert!(from <= longest + ROUNDING && to >= shortest - ROUNDING, "{from}–{to} without {shortest}–{longest}");
+    assert!(
+        from <= longest + ROUNDING && to >= shortest - ROUNDING,
+        "{from}–{to} without {shortest}–{longest}"
+    );
     assert!(to < longest + 5.0, "the last good start was forgotten: at most {to} s of {longest} s");
     let kept = records(folder.path());
     assert_eq!(kept.len(), 1);

@@ -14,7 +14,8 @@ use super::{
 
 /// Runs the command that the words name, as a person would copy it.
 fn obey(words: &str, program: &str) {
-    let command = words.split('`').find(|part| part.starts_with(program)).unwrap_or_else(|| panic!("{words}"));
+    let command =
+        words.split('`').find(|part| part.starts_with(program)).unwrap_or_else(|| panic!("{words}"));
     let status = Command::new("sh").args(["-c", command]).stdin(Stdio::null()).status().unwrap();
     assert!(status.success(), "{command}");
 }

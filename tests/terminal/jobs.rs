@@ -23,13 +23,10 @@ fn settings(session: &mut Session, number: u32) -> String {
 
 fn suspended_and_continued(suspend: impl FnOnce(&mut Session)) {
     let platform = Platform::start(answer("200 OK", b"", "{}"));
-    let config = platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
-    let mut session = Session::start(Plan {
-        config: &config,
-        size: (160, 24),
-        program: Program::Shell,
-        ..Plan::CONSOLE
-    });
+    let config =
+        platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
+    let mut session =
+        Session::start(Plan { config: &config, size: (160, 24), program: Program::Shell, ..Plan::CONSOLE });
     session.shows("ready>");
     let before = settings(&mut session, 1);
     assert!(before.len() > 20, "stty says nothing here: {before:?}");
@@ -78,7 +75,8 @@ fn sigtstp_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
 #[test]
 fn ctrl_z_without_a_shell_is_refused_aloud() {
     let platform = Platform::start(answer("200 OK", b"", "{}"));
-    let config = platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
+    let config =
+        platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
     let mut session = Session::start(Plan { config: &config, ..Plan::CONSOLE });
     session.shows("1 of 1 up");
     session.press("\x1a");

@@ -9,8 +9,9 @@ use super::{
 fn three_tiers(options: &[&str]) -> (Platform, Session) {
     let platform = Platform::start(answer("200 OK", b"x-served-by: east-1\r\n", "{}"));
     let step = "name = \"answers\"\nget = \"/\"\nexpect = ['status == 200']";
-    let components = [("ivr", "IVR main flow", 1), ("wfm", "WFM scheduling", 2), ("arc", "Recording archive", 3)]
-        .map(|(id, name, tier)| component(id, name, tier, step));
+    let components =
+        [("ivr", "IVR main flow", 1), ("wfm", "WFM scheduling", 2), ("arc", "Recording archive", 3)]
+            .map(|(id, name, tier)| component(id, name, tier, step));
     let config = platform.config(&components.concat());
     let mut session = Session::start(Plan { config: &config, options, ..Plan::CONSOLE });
     for name in ["IVR main flow", "WFM scheduling", "Recording archive"] {
