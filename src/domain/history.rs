@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 
-/// How many slices are kept.
-const SLICES: usize = 64;
-
 /// One slice of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
@@ -32,6 +29,9 @@ pub struct History {
 }
 
 impl History {
+    /// How many slices are kept.
+    pub const SLICES: usize = 64;
+
     /// An empty past with slices of so many seconds (at least one).
     #[must_use]
     pub fn new(slice_seconds: u32) -> Self {
@@ -53,9 +53,9 @@ impl History {
         }
         // A clock stepped back writes into the newest slice; one stepped far ahead empties the past.
         let ahead = usize::try_from(number.saturating_sub(self.newest)).unwrap_or(0);
-        for _ in 0..ahead.min(SLICES) {
+        for _ in 0..ahead.min(Self::SLICES) {
             self.slices.push_back(Slice::default());
-            if self.slices.len() > SLICES {
+            if self.slices.len() > Self::SLICES {
                 self.slices.pop_front();
             }
         }
