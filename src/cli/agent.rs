@@ -1,6 +1,7 @@
 //! `warroom agent`: the engine without a screen.
 
 use std::{
+    io::IsTerminal as _,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -106,7 +107,11 @@ fn log_to_stderr() {
         .with_env_var("WARROOM_LOG")
         .from_env_lossy();
     // Only a test in the same process could have set another one; then that one stands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Waits for the signal that ends the agent, stops the engine and says which it was.
