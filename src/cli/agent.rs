@@ -90,7 +90,12 @@ fn log_to_stderr() {
         .with_env_var("WARROOM_LOG")
         .from_env_lossy();
     // Only a test in the same process could have set another one; then that one stands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    // Without colours: a journal keeps the bytes of a colour among the words.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
 }
 
 /// Waits for the signal that ends the agent, stops the engine and says which it was.
@@ -152,7 +157,10 @@ impl Listener for Printer {
     fn event(&mut self, event: &Arc<Event>) {
         match self.lines.try_send(Arc::clone(event)) {
             Ok(()) if self.left_out > 0 => {
-                tracing::warn!(events = self.left_out, "the reader of the events was too slow; events were left out");
+                tracing::warn!(
+                    events = self.left_out,
+                    "the reader of the events was too slow; events were left out"
+                );
                 self.left_out = 0;
             }
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
