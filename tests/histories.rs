@@ -155,7 +155,7 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         tenant: "t".into(),
         environment: Environment::Sandbox,
         demo: false,
-        window: Duration::from_secs(86_400),
+        window: Duration::from_hours(24),
         platforms: Vec::new(),
         components: ids.into_iter().map(|id| card(id, history)).collect(),
     });

@@ -15,13 +15,14 @@ use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
     domain::Event,
     engine::{self, Listener, Mailbox, Remote, Setup},
+    probe::LatenessSnapshot,
     store::folder,
 };
 
 /// Measures without a screen, as a service.
 ///
-/// SIGHUP reloads the config; SIGINT and SIGTERM end it. One engine works on a data folder at a time: a second one says
-/// who holds it and exits with 2.
+/// SIGINT and SIGTERM end it; SIGHUP changes nothing in this version, restart it for another config. One engine works on
+/// a data folder at a time: a second one says who holds it and exits with 2.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -80,7 +81,22 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     {
         return Err(Failure::cannot_go_on(anyhow::anyhow!("the writer of events panicked")));
     }
+    if let Ok(ended) = &ended {
+        tell_lateness(&ended.lateness);
+    }
     start::ended(ended, signal.map_or(Exit::Good, Exit::Signal))
+}
+
+/// Says how punctual the probes were: what a cadence can be trusted for on this machine.
+fn tell_lateness(lateness: &LatenessSnapshot) {
+    let millis = |late: Duration| late.as_secs_f64() * 1000.0;
+    tracing::info!(
+        probes = lateness.count,
+        p50_ms = millis(lateness.p50),
+        p99_ms = millis(lateness.p99),
+        max_ms = millis(lateness.max),
+        "lateness of starts"
+    );
 }
 
 /// The log of a service goes to standard error, at the level that `WARROOM_LOG` names.

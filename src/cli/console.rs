@@ -30,7 +30,7 @@ pub struct Args {
     /// Show the demo: simulated platforms in this process, a temporary data folder, nothing real.
     #[arg(long)]
     pub demo: bool,
-    /// The theme; `T` in the console steps through them.
+    /// The theme; `T` in the console chooses another.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// How many colours the terminal has.
@@ -70,16 +70,15 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     log_to_screen();
     start::prepare_process();
     let found = if args.demo { None } else { start::find_config(global)? };
-    let stage = match found {
-        Some(path) => Stage::real(global, &path, output)?,
-        None => {
-            if !args.demo {
-                output.words(
-                    "warroom: there is no config yet, so this is the demo; `warroom config init` writes a first one",
-                );
-            }
-            Stage::demo(global)?
+    let stage = if let Some(path) = found {
+        Stage::real(global, &path, output)?
+    } else {
+        if !args.demo {
+            output.words(
+                "warroom: there is no config yet, so this is the demo; `warroom config init` writes a first one",
+            );
         }
+        Stage::demo(global)?
     };
     let Stage { config, folder, demo } = stage;
     let held = start::hold(folder.path().to_owned(), config.source.as_deref())?;
@@ -104,7 +103,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         after_first_frame: Some(Box::new(move || {
             let thread = std::thread::Builder::new()
                 .name("engine".to_owned())
-                .spawn(move || work(setup, mailbox, demo, Arc::new(writer)));
+                .spawn(move || work(setup, mailbox, demo, &Arc::new(writer)));
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
@@ -210,9 +209,9 @@ fn work(
     mut setup: Setup,
     mailbox: Mailbox,
     demo: Option<TcpListener>,
-    writer: Arc<FeedWriter>,
+    writer: &Arc<FeedWriter>,
 ) -> Result<(), Failure> {
-    setup.listeners.push(Box::new(Screen(Arc::clone(&writer))));
+    setup.listeners.push(Box::new(Screen(Arc::clone(writer))));
     let worked = start::runtime().and_then(|runtime| {
         let worked = runtime.block_on(async {
             if let Some(listener) = demo {
@@ -260,7 +259,8 @@ fn options(args: &Args) -> console::Options {
         },
         ascii: args.ascii,
         fps: args.fps,
-        user_folder: directories::ProjectDirs::from("", "", "warroom").map(|dirs| dirs.config_dir().to_owned()),
+        user_folder: directories::ProjectDirs::from("", "", "warroom")
+            .map(|dirs| dirs.config_dir().to_owned()),
     }
 }
 

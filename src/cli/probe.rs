@@ -90,11 +90,15 @@ fn timings(step: &StepReport) -> String {
     let Some(Timings { dns, connect, tls, first_byte, total, reused }) = step.timings else {
         return String::new();
     };
-    let parts = [("dns", dns), ("connect", connect), ("tls", tls), ("first byte", first_byte), ("total", Some(total))];
-    let mut words: Vec<String> = parts
-        .into_iter()
-        .filter_map(|(part, took)| Some(format!("{part} {}", in_millis(took?))))
-        .collect();
+    let parts = [
+        ("dns", dns),
+        ("connect", connect),
+        ("tls", tls),
+        ("first byte", first_byte),
+        ("total", Some(total)),
+    ];
+    let mut words: Vec<String> =
+        parts.into_iter().filter_map(|(part, took)| Some(format!("{part} {}", in_millis(took?)))).collect();
     if reused {
         words.push("reused connection".to_owned());
     }

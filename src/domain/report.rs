@@ -82,13 +82,23 @@ pub struct Timings {
     #[serde(rename = "dns_ms", with = "millis::option", skip_serializing_if = "Option::is_none", default)]
     pub dns: Option<Duration>,
     /// TCP connection.
-    #[serde(rename = "connect_ms", with = "millis::option", skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        rename = "connect_ms",
+        with = "millis::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub connect: Option<Duration>,
     /// TLS handshake.
     #[serde(rename = "tls_ms", with = "millis::option", skip_serializing_if = "Option::is_none", default)]
     pub tls: Option<Duration>,
     /// From the request's last byte to the answer's first.
-    #[serde(rename = "first_byte_ms", with = "millis::option", skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        rename = "first_byte_ms",
+        with = "millis::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub first_byte: Option<Duration>,
     /// From the beginning to the answer's last byte.
     #[serde(rename = "total_ms", with = "millis")]

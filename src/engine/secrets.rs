@@ -60,7 +60,11 @@ pub fn of_platform(platform: &Platform) -> Result<Credentials, String> {
             value.map_err(|_| broken())?,
         ));
     }
-    let bearer =
-        platform.bearer.as_ref().map(|secret| secret.reveal().map_err(|error| error.to_string())).transpose()?;
-    Credentials::new(headers, bearer.as_ref().map(ExposeSecret::expose_secret)).map_err(|error| error.to_string())
+    let bearer = platform
+        .bearer
+        .as_ref()
+        .map(|secret| secret.reveal().map_err(|error| error.to_string()))
+        .transpose()?;
+    Credentials::new(headers, bearer.as_ref().map(ExposeSecret::expose_secret))
+        .map_err(|error| error.to_string())
 }
