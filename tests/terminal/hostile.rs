@@ -42,13 +42,11 @@ fn components() -> String {
         ("text", "served_by = 'string(body)'", "['status == 404']"),
     ];
     for (id, served_by, expect) in steps {
-        text.push_str(&component(
-            id,
-            &format!("evil {id}"),
-            1,
-            &format!("name = \"evil step\"\nget = \"/\"\nexpect = {expect}"),
-        ));
-        text.push_str(&format!("[components.failover]\n{served_by}\n"));
+        let step = format!("name = \"evil step\"\nget = \"/\"\nexpect = {expect}");
+        text.push_str(&component(id, &format!("evil {id}"), 1, &step));
+        text.push_str("[components.failover]\n");
+        text.push_str(served_by);
+        text.push('\n');
     }
     text
 }
