@@ -63,7 +63,7 @@ fn a_signal_ends_it_at_once_with_its_code() {
         for _ in 0..3 {
             let (_platform, folder) = three();
             let mut agent = Agent::start(folder.path());
-            agent.probe("up");
+            agent.phase("up");
             let asked = Instant::now();
             let status = agent.signal(signal);
             shortest = shortest.min(asked.elapsed());
@@ -82,7 +82,7 @@ fn a_hang_up_does_not_end_a_service() {
     let (_platform, folder) = three();
     let mut agent = Agent::start(folder.path());
     agent.probe("up");
-    let pid = rustix::process::Pid::from_raw(i32::try_from(agent.pid()).unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(agent.child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::HUP).unwrap();
     for _ in 0..3 {
         agent.probe("up");

@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use serde_json::Value;
+use warroom::store::Store;
 
 use super::{
-    agent::{Agent, run},
+    agent::{Agent, data, run},
     bad, good, well,
 };
 
@@ -31,6 +32,12 @@ fn records(folder: &std::path::Path) -> Vec<Value> {
         .collect()
 }
 
+/// Whether the open outage has reached the disk.
+fn on_disk(folder: &std::path::Path, id: &str) -> bool {
+    let open = Store::read(&data(folder)).unwrap().open_progress().unwrap();
+    open.iter().any(|progress| progress.open && progress.state.contains(id))
+}
+
 #[test]
 fn an_outage_goes_on_through_kill_9() {
     let (platform, folder) = well();
@@ -45,6 +52,10 @@ fn an_outage_goes_on_through_kill_9() {
     let (id, t_detect) = (down["outage"]["id"].clone(), number(&down["t_detect_epoch"]));
     assert!(id.is_string(), "{down}");
     assert!(t_detect >= onset.0 - ROUNDING && t_detect <= epoch(), "{t_detect} of {onset:?}");
+    // An outage is told at once and written beside; a disk is given the time that it needs for that.
+    while !on_disk(folder.path(), id.as_str().unwrap()) {
+        agent.probe("down");
+    }
     agent.kill();
 
     let mut agent = Agent::start(folder.path());

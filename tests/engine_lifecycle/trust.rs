@@ -53,5 +53,6 @@ fn a_data_folder_that_others_may_write_is_refused_with_the_cure() {
         obey(&refused(folder.path(), &["agent", "--for", "1ms"]), "chmod");
         let mut agent = Agent::start(folder.path());
         agent.probe("up");
+        assert_eq!(agent.signal(rustix::process::Signal::TERM).code(), Some(143));
     }
 }

@@ -48,7 +48,9 @@ fn suspended_and_continued(suspend: impl FnOnce(&mut Session)) {
     session.press("\x1b");
     session.hides("Show what the keys do here");
     session.press("q");
-    session.until("shell's screen", |screen| !screen.alternate_screen());
+    session.until("shell's prompt", |screen| {
+        !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
+    });
     ask(&mut session, "echo \"code=[$?]\"\n", "code=[0]");
     assert_eq!(settings(&mut session, 3), before);
     session.press("exit\n");

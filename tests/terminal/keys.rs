@@ -96,6 +96,18 @@ fn view_8_is_the_log_and_q_works_there() {
     quit(session);
 }
 
+/// The worst comes first, as long as it is bad.
+#[test]
+fn an_outage_rises_to_the_top_and_goes_again() {
+    let (platform, mut session) = three_tiers(&[]);
+    platform.answer(answer("503 Service Unavailable", b"", "{}"));
+    session.shows("IVR main flow is DOWN");
+    session.shows("status == 200 (was 503)");
+    platform.answer(answer("200 OK", b"", "{}"));
+    session.hides("is DOWN");
+    quit(session);
+}
+
 /// Every size between a watch and a wall; nothing is drawn beside the screen, and the state is always told.
 #[test]
 fn every_size_says_how_things_stand() {
