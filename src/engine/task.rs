@@ -131,7 +131,7 @@ impl Task {
         self.end(schedule).await
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&mut self) -> Option<Instant> {
         let now = self.clock.moment();
         self.core.next_deadline(now).map(|deadline| Instant::now() + deadline.since(now))
     }
