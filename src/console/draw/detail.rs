@@ -130,14 +130,14 @@ fn state_lines(
                 muted,
             )]);
         }
-        if outage.alternating {
-            let note = "good and bad verdicts alternate: a pool with one sick member? The bounds assume one state at a time";
-            lines.extend(
-                text::wrap(note, width.saturating_sub(2), theme.symbols)
-                    .into_iter()
-                    .map(|line| vec![(line, theme.style(Role::Fair))]),
-            );
-        }
+    }
+    if component.pattern.alternates() {
+        let note = "good and bad verdicts alternate: a pool with one sick member? The bounds assume one state at a time";
+        lines.extend(
+            text::wrap(note, width.saturating_sub(2), theme.symbols)
+                .into_iter()
+                .map(|line| vec![(line, theme.style(Role::Fair))]),
+        );
     }
     if let Some(reason) = &component.reason {
         lines.extend(
