@@ -71,14 +71,17 @@ fn the_readme_begins_with_the_two_commands() {
 #[test]
 fn the_key_table_is_the_action_table() {
     let keys = KeyMap::load(None).unwrap();
-    let mut table = "| keys | action | where | what it does |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table =
+        vec!["| keys | action | where | what it does |".to_owned(), "| --- | --- | --- | --- |".to_owned()];
     for entry in TABLE.iter().filter(|entry| entry.is_built()) {
         let places: Vec<_> = entry.places.iter().map(|place| place.title()).collect();
-        let places = if places.len() == Place::ALL.len() { "everywhere".to_owned() } else { places.join(", ") };
+        let places =
+            if places.len() == Place::ALL.len() { "everywhere".to_owned() } else { places.join(", ") };
         let keys: Vec<_> = keys.all(entry.action).split(' ').map(|key| format!("`{key}`")).collect();
-        table += &format!("| {} | `{}` | {places} | {} |\n", keys.join(" "), entry.name, entry.help);
+        table.push(format!("| {} | `{}` | {places} | {} |", keys.join(" "), entry.name, entry.help));
     }
-    assert_eq!(part(&read("README.md"), "keys"), table.trim(), "the key table should be:\n{table}");
+    let table = table.join("\n");
+    assert_eq!(part(&read("README.md"), "keys"), table, "the key table should be:\n{table}");
 }
 
 #[test]
@@ -88,12 +91,16 @@ fn the_theme_list_is_that_of_the_folder() {
         .map(|entry| {
             let path = entry.unwrap().path();
             let file: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
-            (path.file_stem().unwrap().to_str().unwrap().to_owned(), file["title"].as_str().unwrap().to_owned())
+            (
+                path.file_stem().unwrap().to_str().unwrap().to_owned(),
+                file["title"].as_str().unwrap().to_owned(),
+            )
         })
         .collect();
     themes.sort();
-    let list: String = themes.iter().map(|(name, title)| format!("- `{name}`: {title}\n")).collect();
-    assert_eq!(part(&read("README.md"), "themes"), list.trim(), "the theme list should be:\n{list}");
+    let list: Vec<_> = themes.iter().map(|(name, title)| format!("- `{name}`: {title}")).collect();
+    let list = list.join("\n");
+    assert_eq!(part(&read("README.md"), "themes"), list, "the theme list should be:\n{list}");
 }
 
 #[test]
@@ -207,7 +214,9 @@ fn every_file_that_architecture_names_exists() {
 fn architecture_describes_every_room() {
     let document = read("ARCHITECTURE.md");
     for line in read("src/lib.rs").lines() {
-        let Some(room) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) else { continue };
+        let Some(room) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) else {
+            continue;
+        };
         let heading = format!("\n### `{room}`");
         assert!(document.contains(&heading), "ARCHITECTURE.md has no heading for the room `{room}`");
     }
@@ -259,15 +268,19 @@ fn the_tutorial_is_understood_by_its_servers() {
 }
 
 /// The program, or `None` after a visible word that the test is skipped; with `CI` set it fails instead.
+#[expect(clippy::explicit_write, reason = "the test harness keeps what the print macros say to itself")]
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    let found = std::env::split_paths(&path).chain(system).map(|one| one.join(program)).find(|one| one.is_file());
+    let found =
+        std::env::split_paths(&path).chain(system).map(|one| one.join(program)).find(|one| one.is_file());
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "{program} is not installed, and CI must not skip");
-        // Written past the harness, which would keep it to itself.
-        writeln!(std::io::stderr(), "SKIPPED: {program} is not installed (apt-get install haproxy nginx-light)")
-            .unwrap();
+        writeln!(
+            std::io::stderr(),
+            "SKIPPED: {program} is not installed (apt-get install haproxy nginx-light)"
+        )
+        .unwrap();
     }
     found
 }
