@@ -7,10 +7,10 @@ mod agent;
 mod disk;
 #[path = "engine_lifecycle/kill.rs"]
 mod kill;
-#[path = "engine_lifecycle/trust.rs"]
-mod trust;
 #[path = "terminal/platform.rs"]
 mod platform;
+#[path = "engine_lifecycle/trust.rs"]
+mod trust;
 
 use platform::{Platform, answer, component, write_config};
 

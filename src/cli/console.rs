@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, model::Config},
+    config::{self, Finding, model::Config},
     console::{self, ColorChoice, Feed, FeedWriter},
     domain::{Event, Picture},
     engine::{self, Listener, Mailbox, Setup},
@@ -80,7 +80,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         }
         Stage::demo(global)?
     };
-    let Stage { config, folder, demo } = stage;
+    let Stage { config, folder, demo, findings } = stage;
     let held = start::hold(folder.path().to_owned(), config.source.as_deref())?;
     let (writer, reader) = console::feed(WAITING);
     let mailbox = Mailbox::default();
@@ -101,9 +101,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         command: Box::new(move |command| told.command(command)),
         now: Box::new(|| SystemClock.now()),
         after_first_frame: Some(Box::new(move || {
-            let thread = std::thread::Builder::new()
-                .name("engine".to_owned())
-                .spawn(move || work(setup, mailbox, demo, &Arc::new(writer)));
+            let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+                // The log's first line makes it read all time zones, which the first frame need not wait for.
+                for finding in findings {
+                    tracing::warn!("{finding}");
+                }
+                work(setup, mailbox, demo, &Arc::new(writer))
+            });
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
@@ -140,6 +144,8 @@ struct Stage {
     folder: Folder,
     /// Where the simulated platforms of the demo will answer.
     demo: Option<TcpListener>,
+    /// What is doubtful in the config, for the log.
+    findings: Vec<Finding>,
 }
 
 /// A data folder that stays, or one that goes with the demo.
@@ -160,11 +166,9 @@ impl Folder {
 impl Stage {
     fn real(global: &Global, path: &std::path::Path, output: &mut Output) -> Result<Self, Failure> {
         let loaded = start::load(path, output)?;
-        for finding in loaded.warnings.iter().chain(&loaded.not_built) {
-            tracing::warn!("{finding}");
-        }
         let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-        Ok(Self { config: Arc::new(loaded.config), folder: Folder::Kept(folder), demo: None })
+        let findings = loaded.warnings.into_iter().chain(loaded.not_built).collect();
+        Ok(Self { config: Arc::new(loaded.config), folder: Folder::Kept(folder), demo: None, findings })
     }
 
     fn demo(global: &Global) -> Result<Self, Failure> {
@@ -183,7 +187,7 @@ impl Stage {
             .map_err(Failure::cannot_go_on)?
             .config;
         Arc::make_mut(&mut config.roster).demo = true;
-        Ok(Self { config: Arc::new(config), folder, demo: Some(listener) })
+        Ok(Self { config: Arc::new(config), folder, demo: Some(listener), findings: Vec::new() })
     }
 }
 
@@ -266,12 +270,16 @@ fn options(args: &Args) -> console::Options {
 
 /// What the tool itself has to say goes to view 8.
 fn log_to_screen() {
-    use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+    use tracing_subscriber::{
+        filter::{LevelFilter, Targets},
+        layer::SubscriberExt as _,
+        util::SubscriberInitExt as _,
+    };
 
     tui_logger::set_default_level(log::LevelFilter::Info);
     // Only a test in the same process could have set another one; then that one stands.
     let _ = tracing_subscriber::registry()
-        .with(LevelFilter::INFO)
+        .with(Targets::new().with_default(LevelFilter::INFO).with_target("refinery_core", LevelFilter::WARN))
         .with(tui_logger::TuiTracingSubscriberLayer)
         .try_init();
 }

@@ -9,9 +9,6 @@ use crate::{
     store::{Holder, Lock, LockError, folder},
 };
 
-/// Tasks of the engine run on so many threads at most; what it does is waiting.
-const WORKERS: usize = 2;
-
 /// The config that the options and the environment name; `None` where there is none at all.
 pub(super) fn find_config(global: &Global) -> Result<Option<PathBuf>, Failure> {
     config::find(global.config.as_deref(), std::env::var_os("WARROOM_CONFIG")).map_err(Failure::wrong_use)
@@ -57,15 +54,10 @@ pub(super) fn hold(folder: PathBuf, config: Option<&std::path::Path>) -> Result<
     Ok(Held { folder, _lock: lock })
 }
 
-/// The runtime that the engine lives in.
+/// The runtime that the engine lives in: one thread, because what it does is waiting, and handing each probe from thread to
+/// thread costs more than the probe. What blocks (disks, name resolution, trust roots) has threads of its own.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(WORKERS))
-        .thread_name("engine")
-        .enable_all()
-        .build()
-        .map_err(Failure::cannot_go_on)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::cannot_go_on)
 }
 
 /// Prepares the process itself: as many open connections as the system allows, and no memory image that a secret could be

@@ -94,7 +94,9 @@ fn war_room(state: &State, ink: &mut Ink, now: Now) {
         let beneath = area.height.saturating_sub(list);
         let (list, beneath) = if beneath >= BENEATH_LEAST { (list, beneath) } else { (area.height, 0) };
         tiers::draw(state, &mut ink.part(Rect { width: left, height: list, ..area }), now, true);
-        if beneath > 0 && let Some(place) = state.selection() {
+        if beneath > 0
+            && let Some(place) = state.selection()
+        {
             let below = Rect { y: area.y + list, width: left, height: beneath, ..area };
             detail::draw_beneath(state, &mut ink.part(below), place, now);
         }

@@ -37,6 +37,10 @@ pub(super) struct Core {
     /// Recoveries that are on their way to the disk.
     unstored: usize,
     status_changed: bool,
+    /// When the next target is breached, as far as an open outage tells; asked for after every batch of reports.
+    deadline: Option<Moment>,
+    /// Something happened since, that may have moved it.
+    deadline_stale: bool,
 }
 
 /// Where the core begins.
@@ -68,6 +72,8 @@ impl Core {
             paces: vec![None; number],
             unstored: 0,
             status_changed: true,
+            deadline: None,
+            deadline_stale: true,
         }
     }
 
@@ -105,6 +111,7 @@ impl Core {
                 event => self.publish(event),
             }
         }
+        self.deadline_stale |= changed;
         self.keep(place, changed, now);
         self.repace(place, now.moment)
     }
@@ -122,8 +129,13 @@ impl Core {
     }
 
     /// When [`Core::tick`] has something to do besides its round every second.
-    pub(super) fn next_deadline(&self, after: Moment) -> Option<Moment> {
-        self.measurement.next_deadline(after)
+    pub(super) fn next_deadline(&mut self, after: Moment) -> Option<Moment> {
+        // Looking at every component after every probe would cost more, with thousands, than the probes.
+        if self.deadline_stale || self.deadline.is_some_and(|deadline| deadline <= after) {
+            self.deadline = self.measurement.next_deadline(after);
+            self.deadline_stale = false;
+        }
+        self.deadline
     }
 
     /// A recovery has reached the disk: now it may be told.
@@ -155,6 +167,7 @@ impl Core {
             Event::Roster(_) => {}
             _ => {
                 self.status_changed = true;
+                self.deadline_stale = true;
                 self.store.record_event(Arc::clone(&event));
             }
         }

@@ -17,7 +17,7 @@ fn a_second_engine_says_who_holds_the_folder() {
     let second = run(folder.path(), &["agent", "--for", "1s", "--events", "json"]);
     assert_eq!((code(&second), stdout(&second).as_str()), (2, ""));
     let words = stderr(&second);
-    assert!(words.contains(&format!("process {}", agent.pid())), "{words}");
+    assert!(words.contains(&format!("process {}", agent.child.id())), "{words}");
     assert!(words.contains("--data-dir"), "it does not say what to do: {words}");
     // The first one has not suffered.
     agent.probe("up");

@@ -9,7 +9,8 @@ use super::{
 fn a_config_that_is_named_and_missing_is_wrong_use() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["agent"][..], &["check"], &["probe", "x"], &["config", "show"], &[]] {
-        let output = warroom(folder.path(), arguments).args(["--config", "/nowhere/warroom.toml"]).output().unwrap();
+        let output =
+            warroom(folder.path(), arguments).args(["--config", "/nowhere/warroom.toml"]).output().unwrap();
         assert_eq!(code(&output), 2, "{arguments:?}");
         assert_eq!(stdout(&output), "", "{arguments:?}");
         assert!(stderr(&output).contains("/nowhere/warroom.toml"), "{arguments:?}: {}", stderr(&output));
@@ -50,7 +51,9 @@ fn a_wrong_config_is_told_as_a_whole() {
         let words = stdout(&output) + &stderr(&output);
         // A wrong config is what `check` is asked about: 1 would be as true; the contract says 2.
         assert_eq!(code(&output), 2, "{arguments:?}: {words}");
-        for (line, key) in [(2, "environment"), (3, "foo"), (10, "platform"), (12, "target_rto"), (13, "expect")] {
+        for (line, key) in
+            [(2, "environment"), (3, "foo"), (10, "platform"), (12, "target_rto"), (13, "expect")]
+        {
             let place = format!("{}:{line}", path.display());
             assert!(
                 words.lines().any(|said| said.contains(&place) && said.contains(key)),

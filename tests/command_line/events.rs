@@ -23,8 +23,12 @@ fn every_line_is_an_event_and_the_order_holds() {
     assert!(text.ends_with('\n'), "the last line is cut");
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events[0]["event"], "roster", "{}", events[0]);
-    let known: Vec<&str> =
-        events[0]["roster"]["components"].as_array().unwrap().iter().map(|card| card["id"].as_str().unwrap()).collect();
+    let known: Vec<&str> = events[0]["roster"]["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|card| card["id"].as_str().unwrap())
+        .collect();
     assert_eq!(known, ["ivr", "crm", "wfm"]);
     let first_probe = events.iter().position(|event| event["event"] == "probe").unwrap();
     let initial: Vec<&str> = events[..first_probe]
@@ -36,7 +40,11 @@ fn every_line_is_an_event_and_the_order_holds() {
     for id in known {
         let probe = events.iter().find(|event| event["event"] == "probe" && event["component_id"] == id);
         let probe = probe.unwrap_or_else(|| panic!("{id} was never probed"));
-        assert_eq!((&probe["verdict"], &probe["path"]), (&Value::from("up"), &Value::from("primary")), "{probe}");
+        assert_eq!(
+            (&probe["verdict"], &probe["path"]),
+            (&Value::from("up"), &Value::from("primary")),
+            "{probe}"
+        );
         for field in ["latency_ms", "served_by", "reason", "burst"] {
             assert!(probe.get(field).is_some(), "no {field}: {probe}");
         }
@@ -55,7 +63,7 @@ fn a_signal_ends_it_at_once_with_its_code() {
         for _ in 0..3 {
             let (_platform, folder) = three();
             let mut agent = Agent::start(folder.path());
-            agent.probe("up");
+            agent.phase("up");
             let asked = Instant::now();
             let status = agent.signal(signal);
             shortest = shortest.min(asked.elapsed());
@@ -74,7 +82,7 @@ fn a_hang_up_does_not_end_a_service() {
     let (_platform, folder) = three();
     let mut agent = Agent::start(folder.path());
     agent.probe("up");
-    let pid = rustix::process::Pid::from_raw(i32::try_from(agent.pid()).unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(agent.child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::HUP).unwrap();
     for _ in 0..3 {
         agent.probe("up");

@@ -44,8 +44,7 @@ fn no_subcommand_is_forgotten() {
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let known: Vec<&str> =
-        SUBCOMMANDS.iter().filter(|one| one.len() == 1).map(|one| one[0]).collect();
+    let known: Vec<&str> = SUBCOMMANDS.iter().filter(|one| one.len() == 1).map(|one| one[0]).collect();
     assert_eq!(listed, known);
 }
 

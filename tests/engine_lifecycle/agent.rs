@@ -42,7 +42,7 @@ pub(crate) fn data(folder: &Path) -> PathBuf {
 
 /// `agent --events json`, ended with the test.
 pub(crate) struct Agent {
-    child: Child,
+    pub(crate) child: Child,
     lines: Receiver<String>,
     words: Option<std::thread::JoinHandle<String>>,
 }
@@ -71,10 +71,6 @@ impl Agent {
             words
         });
         Self { child, lines, words: Some(words) }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// The next event for which something holds.

@@ -94,17 +94,21 @@ fn a_full_disk_is_said_and_loses_no_recovery() {
     let mut agent = Agent::start(folder.path());
     agent.probe("up");
     disk.fill();
-    platform.answer(bad());
     let about_store = |event: &serde_json::Value, standing: bool| {
         event["event"] == "notice" && event["about"] == "store" && event["standing"] == standing
     };
     let notice = agent.event("notice", |event| about_store(event, true));
     assert!(notice["text"].as_str().unwrap().contains("full"), "{notice}");
-    agent.probe("down");
+    platform.answer(bad());
+    agent.phase("down");
     platform.answer(good());
-    agent.probe("up");
-    agent.probe("up");
-    agent.probe("up");
+    // The second good verdict closes the outage; nothing is told of it while it is not on disk.
+    for _ in 0..4 {
+        agent.event("probe, and no recovery", |event| {
+            assert_ne!(event["event"], "recovery", "told and not kept: {event}");
+            event["event"] == "probe" && event["verdict"] == "up"
+        });
+    }
     disk.free();
     // Told only now that it is on disk.
     let told = agent.event("recovery", |event| event["event"] == "recovery");

@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use serde_json::Value;
+use warroom::store::Store;
 
 use super::{
-    agent::{Agent, run},
+    agent::{Agent, data, run},
     bad, good, well,
 };
 
@@ -24,7 +25,17 @@ fn number(value: &Value) -> f64 {
 fn records(folder: &std::path::Path) -> Vec<Value> {
     let output = run(folder, &["records"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    std::str::from_utf8(&output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    std::str::from_utf8(&output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Whether the open outage has reached the disk.
+fn on_disk(folder: &std::path::Path, id: &str) -> bool {
+    let open = Store::read(&data(folder)).unwrap().open_progress().unwrap();
+    open.iter().any(|progress| progress.open && progress.state.contains(id))
 }
 
 #[test]
@@ -41,6 +52,10 @@ fn an_outage_goes_on_through_kill_9() {
     let (id, t_detect) = (down["outage"]["id"].clone(), number(&down["t_detect_epoch"]));
     assert!(id.is_string(), "{down}");
     assert!(t_detect >= onset.0 - ROUNDING && t_detect <= epoch(), "{t_detect} of {onset:?}");
+    // An outage is told at once and written beside; a disk is given the time that it needs for that.
+    while !on_disk(folder.path(), id.as_str().unwrap()) {
+        agent.probe("down");
+    }
     agent.kill();
 
     let mut agent = Agent::start(folder.path());
@@ -60,7 +75,10 @@ fn an_outage_goes_on_through_kill_9() {
     // The truth: from somewhere in `onset` to somewhere in `restored`. Its shortest and its longest lie in the bounds.
     let (shortest, longest) = (restored.0 - onset.1, restored.1 - onset.0);
     let (from, to) = (number(&record["bounds_seconds"][0]), number(&record["bounds_seconds"][1]));
-    assert!(from <= longest + ROUNDING && to >= shortest - ROUNDING, "{from}–{to} without {shortest}–{longest}");
+    assert!(
+        from <= longest + ROUNDING && to >= shortest - ROUNDING,
+        "{from}–{to} without {shortest}–{longest}"
+    );
     assert!(to < longest + 5.0, "the last good start was forgotten: at most {to} s of {longest} s");
     let kept = records(folder.path());
     assert_eq!(kept.len(), 1);

@@ -14,7 +14,8 @@ use super::{
 
 /// Runs the command that the words name, as a person would copy it.
 fn obey(words: &str, program: &str) {
-    let command = words.split('`').find(|part| part.starts_with(program)).unwrap_or_else(|| panic!("{words}"));
+    let command =
+        words.split('`').find(|part| part.starts_with(program)).unwrap_or_else(|| panic!("{words}"));
     let status = Command::new("sh").args(["-c", command]).stdin(Stdio::null()).status().unwrap();
     assert!(status.success(), "{command}");
 }
@@ -52,5 +53,6 @@ fn a_data_folder_that_others_may_write_is_refused_with_the_cure() {
         obey(&refused(folder.path(), &["agent", "--for", "1ms"]), "chmod");
         let mut agent = Agent::start(folder.path());
         agent.probe("up");
+        assert_eq!(agent.signal(rustix::process::Signal::TERM).code(), Some(143));
     }
 }

@@ -15,7 +15,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// A platform that is well, and a config of one component on it.
 fn well() -> (Platform, String) {
     let platform = Platform::start(answer("200 OK", b"", "{}"));
-    let config = platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
+    let config =
+        platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
     (platform, config)
 }
 

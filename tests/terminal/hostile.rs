@@ -21,9 +21,11 @@ fn attack_in_json() -> String {
 fn attack_in_toml() -> String {
     ATTACK
         .chars()
-        .map(|letter| {
-            if letter.is_control() { format!("\\u{:04X}", u32::from(letter)) } else { letter.to_string() }
-        })
+        .map(
+            |letter| {
+                if letter.is_control() { format!("\\u{:04X}", u32::from(letter)) } else { letter.to_string() }
+            },
+        )
         .collect()
 }
 
@@ -32,17 +34,19 @@ fn components() -> String {
     let mut text = String::new();
     let steps = [
         ("body", "served_by = 'body.node'", "['status == 200', 'body.node == \"well\"']"),
-        ("head", "served_by = 'headers[\"x-served-by\"]'", "['status == 200', 'headers[\"x-served-by\"] == \"well\"']"),
+        (
+            "head",
+            "served_by = 'headers[\"x-served-by\"]'",
+            "['status == 200', 'headers[\"x-served-by\"] == \"well\"']",
+        ),
         ("text", "served_by = 'string(body)'", "['status == 404']"),
     ];
     for (id, served_by, expect) in steps {
-        text.push_str(&component(
-            id,
-            &format!("evil {id}"),
-            1,
-            &format!("name = \"evil step\"\nget = \"/\"\nexpect = {expect}"),
-        ));
-        text.push_str(&format!("[components.failover]\n{served_by}\n"));
+        let step = format!("name = \"evil step\"\nget = \"/\"\nexpect = {expect}");
+        text.push_str(&component(id, &format!("evil {id}"), 1, &step));
+        text.push_str("[components.failover]\n");
+        text.push_str(served_by);
+        text.push('\n');
     }
     text
 }
@@ -64,11 +68,8 @@ fn looks_at_everything(config: &str, options: &[&str]) {
     session.shows("evil");
     session.press("G\r");
     session.shows("evil step");
-    session.press("\x1b");
-    session.press(":");
-    session.press("\x1b");
     session.press("8");
-    session.shows("log");
+    session.hides("evil step");
     session.press("1");
     session.shows("Events");
     session.press("q");
@@ -128,7 +129,8 @@ fn assert_plain(what: &str, bytes: &[u8]) {
     assert!(text.contains("evil"), "{what} does not show the answer at all: {text}");
     for letter in text.chars() {
         let active = letter != '\n'
-            && (letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+            && (letter.is_control()
+                || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
         assert!(!active, "{what} writes {letter:?}: {text:?}");
     }
 }
@@ -165,5 +167,4 @@ fn what_the_subcommands_print_cannot_command_a_terminal() {
     for format in ["csv", "jsonl"] {
         assert_plain(format, &run(&["records", "--format", format]).0);
     }
-    assert_plain("status", &run(&["agent", "--for", "1ms", "--events", "json"]).0);
 }

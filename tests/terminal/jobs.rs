@@ -23,13 +23,10 @@ fn settings(session: &mut Session, number: u32) -> String {
 
 fn suspended_and_continued(suspend: impl FnOnce(&mut Session)) {
     let platform = Platform::start(answer("200 OK", b"", "{}"));
-    let config = platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
-    let mut session = Session::start(Plan {
-        config: &config,
-        size: (160, 24),
-        program: Program::Shell,
-        ..Plan::CONSOLE
-    });
+    let config =
+        platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
+    let mut session =
+        Session::start(Plan { config: &config, size: (160, 24), program: Program::Shell, ..Plan::CONSOLE });
     session.shows("ready>");
     let before = settings(&mut session, 1);
     assert!(before.len() > 20, "stty says nothing here: {before:?}");
@@ -51,7 +48,9 @@ fn suspended_and_continued(suspend: impl FnOnce(&mut Session)) {
     session.press("\x1b");
     session.hides("Show what the keys do here");
     session.press("q");
-    session.until("shell's screen", |screen| !screen.alternate_screen());
+    session.until("shell's prompt", |screen| {
+        !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
+    });
     ask(&mut session, "echo \"code=[$?]\"\n", "code=[0]");
     assert_eq!(settings(&mut session, 3), before);
     session.press("exit\n");
@@ -78,7 +77,8 @@ fn sigtstp_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
 #[test]
 fn ctrl_z_without_a_shell_is_refused_aloud() {
     let platform = Platform::start(answer("200 OK", b"", "{}"));
-    let config = platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
+    let config =
+        platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
     let mut session = Session::start(Plan { config: &config, ..Plan::CONSOLE });
     session.shows("1 of 1 up");
     session.press("\x1a");

@@ -9,8 +9,9 @@ use super::{
 fn three_tiers(options: &[&str]) -> (Platform, Session) {
     let platform = Platform::start(answer("200 OK", b"x-served-by: east-1\r\n", "{}"));
     let step = "name = \"answers\"\nget = \"/\"\nexpect = ['status == 200']";
-    let components = [("ivr", "IVR main flow", 1), ("wfm", "WFM scheduling", 2), ("arc", "Recording archive", 3)]
-        .map(|(id, name, tier)| component(id, name, tier, step));
+    let components =
+        [("ivr", "IVR main flow", 1), ("wfm", "WFM scheduling", 2), ("arc", "Recording archive", 3)]
+            .map(|(id, name, tier)| component(id, name, tier, step));
     let config = platform.config(&components.concat());
     let mut session = Session::start(Plan { config: &config, options, ..Plan::CONSOLE });
     for name in ["IVR main flow", "WFM scheduling", "Recording archive"] {
@@ -92,6 +93,18 @@ fn view_8_is_the_log_and_q_works_there() {
     session.shows("Recording archive");
     session.press("8");
     session.hides("Recording archive");
+    quit(session);
+}
+
+/// The worst comes first, as long as it is bad.
+#[test]
+fn an_outage_rises_to_the_top_and_goes_again() {
+    let (platform, mut session) = three_tiers(&[]);
+    platform.answer(answer("503 Service Unavailable", b"", "{}"));
+    session.shows("IVR main flow is DOWN");
+    session.shows("status == 200 (was 503)");
+    platform.answer(answer("200 OK", b"", "{}"));
+    session.hides("is DOWN");
     quit(session);
 }
 

@@ -21,7 +21,9 @@ fn bytes_of(options: &[&str], environment: &[(&str, &str)]) -> Vec<u8> {
     session.shows("down");
     session.press("?");
     session.shows("Show what the keys do here");
+    // An escape that is followed at once would be another key.
     session.press("\x1b");
+    session.hides("Show what the keys do here");
     session.press("g\r");
     session.press("8");
     session.press("1");

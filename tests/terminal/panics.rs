@@ -51,10 +51,8 @@ fn on_another_thread() {
 
 #[test]
 fn a_panic_of_the_console_is_read_on_the_shells_screen() {
-    let mut session = Session::start(Plan {
-        program: Program::Test("panics::on_the_consoles_thread"),
-        ..Plan::CONSOLE
-    });
+    let mut session =
+        Session::start(Plan { program: Program::Test("panics::on_the_consoles_thread"), ..Plan::CONSOLE });
     session.shows("Web front");
     session.press("p");
     let ended = session.ended();

@@ -75,10 +75,8 @@ pub(crate) fn assert_only_the_consoles_own(written: &[u8], title: &str, bells: u
 /// The sequences that the console has a use for.
 fn is_own(sequence: &str) -> bool {
     let digits = |text: &str| text.chars().all(|letter| letter.is_ascii_digit() || letter == ';');
-    matches!(
-        sequence,
-        "?1049h" | "?1049l" | "?25h" | "?25l" | "?2026h" | "?2026l" | "22;0t" | "23;0t" | "2J"
-    ) || sequence.strip_suffix(['m', 'H', 'C']).is_some_and(digits)
+    matches!(sequence, "?1049h" | "?1049l" | "?25h" | "?25l" | "?2026h" | "?2026l" | "22;0t" | "23;0t" | "2J")
+        || sequence.strip_suffix(['m', 'H', 'C']).is_some_and(digits)
 }
 
 /// Characters that show nothing themselves and change what others look like: bidi controls, invisible ones.
