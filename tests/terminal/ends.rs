@@ -110,7 +110,10 @@ fn a_second_signal_does_not_cut_the_end_short() {
 
 /// The terminal's window is closed: nobody can be told, nothing may be left, nothing may spin.
 fn vanishes(controlling: bool) {
-    let (_platform, config) = well();
+    // Probed once an hour: no frame is drawn whose failure would tell that the terminal is gone.
+    let platform = Platform::start(answer("200 OK", b"", "{}"));
+    let config =
+        platform.config(&component("web", "Web front", 3, "get = \"/\"\nexpect = ['status == 200']"));
     let mut session = Session::start(Plan { config: &config, controlling, ..Plan::CONSOLE });
     session.shows("1 of 1 up");
     session.vanish();

@@ -39,11 +39,11 @@ fn components() -> String {
             "served_by = 'headers[\"x-served-by\"]'",
             "['status == 200', 'headers[\"x-served-by\"] == \"well\"']",
         ),
-        ("text", "served_by = 'string(body)'", "['status == 404']"),
+        ("text", "served_by = 'body.node + \"!\"'", "['body.node.startsWith(\"well\")']"),
     ];
     for (id, served_by, expect) in steps {
-        let step = format!("name = \"evil step\"\nget = \"/\"\nexpect = {expect}");
-        text.push_str(&component(id, &format!("evil {id}"), 1, &step));
+        let step = format!("name = \"looked at\"\nget = \"/\"\nexpect = {expect}");
+        text.push_str(&component(id, &format!("foreign {id}"), 1, &step));
         text.push_str("[components.failover]\n");
         text.push_str(served_by);
         text.push('\n');
@@ -62,14 +62,15 @@ fn hostile() -> Platform {
 }
 
 /// Opens everything that shows foreign text, and holds the stream against the console's own grammar.
-fn looks_at_everything(config: &str, options: &[&str]) {
+fn looks_at_everything(config: &str, options: &[&str], seen: &str) {
     let mut session = Session::start(Plan { config, options, size: (120, 40), ..Plan::CONSOLE });
     session.shows("0 of 3 up");
-    session.shows("evil");
+    // Without it nothing would have been tried.
+    session.shows(seen);
     session.press("G\r");
-    session.shows("evil step");
+    session.shows("looked at");
     session.press("8");
-    session.hides("evil step");
+    session.hides("looked at");
     session.press("1");
     session.shows("Events");
     session.press("q");
@@ -82,13 +83,13 @@ fn looks_at_everything(config: &str, options: &[&str]) {
 #[test]
 fn an_answer_cannot_command_the_terminal() {
     let platform = hostile();
-    looks_at_everything(&platform.config(&components()), &[]);
+    looks_at_everything(&platform.config(&components()), &[], "evil");
 }
 
 #[test]
 fn an_answer_cannot_command_an_ascii_terminal() {
     let platform = hostile();
-    looks_at_everything(&platform.config(&components()), &["--ascii"]);
+    looks_at_everything(&platform.config(&components()), &["--ascii"], "evil");
 }
 
 /// An answer that is no HTTP at all ends up in the reason.
@@ -96,7 +97,7 @@ fn an_answer_cannot_command_an_ascii_terminal() {
 fn an_answer_that_is_no_http_cannot_command_the_terminal() {
     let raw = format!("HTTP/1.1 200 {ATTACK}\r\nx-served-by: {ATTACK}\r\ncontent-length: 2\r\n\r\n{{}}");
     let platform = Platform::start(raw.into_bytes());
-    looks_at_everything(&platform.config(&components()), &[]);
+    looks_at_everything(&platform.config(&components()), &[], "down");
 }
 
 /// A config's own names are foreign too: somebody may have pasted them.
@@ -104,8 +105,8 @@ fn an_answer_that_is_no_http_cannot_command_the_terminal() {
 fn a_name_in_the_config_cannot_command_the_terminal() {
     let platform = hostile();
     let named = components()
-        .replace("evil step", &format!("evil step {}", attack_in_toml()))
-        .replace("name = \"evil ", &format!("name = \"{}", attack_in_toml()));
+        .replace("looked at", &format!("looked at {}", attack_in_toml()))
+        .replace("name = \"foreign ", &format!("name = \"{}", attack_in_toml()));
     let config = platform.config(&named).replace("test-tenant", &attack_in_toml());
     let mut session = Session::start(Plan { config: &config, size: (120, 40), ..Plan::CONSOLE });
     session.until("words about the names, or the names themselves", |screen| {
@@ -161,7 +162,10 @@ fn what_the_subcommands_print_cannot_command_a_terminal() {
     assert!(!words.contains(&0x1b), "{}", String::from_utf8_lossy(&words));
     // A recovery that carries the attack: who serves it, and names of steps.
     let well = components().replace("== \\\"well\\\"", "!= \\\"\\\"").replace("== \"well\"", "!= \"\"");
-    write_config(folder.path(), &platform.config(&well.replace("status == 404", "status == 200")));
+    write_config(
+        folder.path(),
+        &platform.config(&well.replace("startsWith(\"well\")", "startsWith(\"evil\")")),
+    );
     let (events, _) = run(&["agent", "--for", "3s", "--events", "json"]);
     assert_plain("agent --events json", &events);
     for format in ["csv", "jsonl"] {
