@@ -4,9 +4,8 @@ use std::{
     io::IsTerminal as _,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -47,6 +46,8 @@ pub enum EventFormat {
 
 /// Lines that may wait for a slow reader of the events; beyond that probe events are left out, and it is said.
 const WAITING: usize = 65_536;
+/// How long the end waits for a reader of the events who has stopped reading.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs it.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
@@ -77,10 +78,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         signal.abort();
         Ok::<_, Failure>((ended, signal.await.ok()))
     })?;
-    if let Some(printing) = printing
-        && printing.join().is_err()
+    // What still blocks, a name resolution for one, keeps nobody from leaving.
+    runtime.shutdown_background();
+    if let Some(printed) = printing
+        && printed.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
     {
-        return Err(Failure::cannot_go_on(anyhow::anyhow!("the writer of events panicked")));
+        output
+            .words("warroom: whoever reads the events has stopped reading; the last events were not printed");
     }
     if let Ok(ended) = &ended {
         tell_lateness(&ended.lateness);
@@ -142,11 +146,14 @@ struct Printer {
 }
 
 impl Printer {
-    fn begin(remote: Remote) -> Result<(Self, JoinHandle<()>), Failure> {
+    /// The second value is told, by closing, when everything is printed.
+    fn begin(remote: Remote) -> Result<(Self, Receiver<()>), Failure> {
         let (lines, waiting) = sync_channel::<Arc<Event>>(WAITING);
-        let thread = std::thread::Builder::new()
+        let (done, printed) = sync_channel(0);
+        std::thread::Builder::new()
             .name("events".to_owned())
             .spawn(move || {
+                let _told_by_closing: SyncSender<()> = done;
                 let mut output = Output::standard();
                 if print(&waiting, &mut output).is_err() {
                     // Nobody reads the events any more: that is how a reader says that it has enough.
@@ -154,7 +161,7 @@ impl Printer {
                 }
             })
             .map_err(Failure::cannot_go_on)?;
-        Ok((Self { lines, left_out: 0 }, thread))
+        Ok((Self { lines, left_out: 0 }, printed))
     }
 }
 

@@ -49,10 +49,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         Failure::not_good(anyhow::anyhow!("platform `{}`: {reason}", component.platform.id))
     })?;
     let clock = start::clock();
-    let report = start::runtime()?.block_on(async {
+    let runtime = start::runtime()?;
+    let report = runtime.block_on(async {
         let client = Client::new(&component.platform, credentials, Arc::clone(&clock));
         Journey::new(Arc::clone(component), client, clock).probe().await
     });
+    // A name resolution that still hangs keeps nobody from leaving.
+    runtime.shutdown_background();
     if args.json {
         output.json(&report)?;
     } else {

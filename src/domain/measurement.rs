@@ -17,8 +17,8 @@ pub use self::{
 use super::{
     ComponentId, Event, Moment, Percent, Phase, ProbeReport, Roster, Span, StepState, Verdict, compliance,
     event::{
-        BlipEvent, GapEvent, OutageView, PhaseEvent, ProbeEvent, RecoveryEvent, SwitchEvent, UnmeasuredEvent,
-        ViolationEvent,
+        BlipEvent, GapEvent, OutageEvent, OutageView, PhaseEvent, ProbeEvent, RecoveryEvent, SwitchEvent,
+        UnmeasuredEvent, ViolationEvent,
     },
     record::ClockState,
     time::{Now, epoch_seconds},
@@ -324,6 +324,11 @@ impl Measurement {
         let component_id = self.roster.components[place].id.clone();
         match change {
             Change::Phase(phase) => self.phase_event(place, phase, now).into_iter().collect(),
+            Change::Progress => {
+                let path = super::PathName::primary();
+                let told = |outage| Event::Outage(OutageEvent { at: now.wall, component_id, path, outage });
+                self.outage_view(place).map(told).into_iter().collect()
+            }
             Change::Blip => {
                 vec![Event::Blip(BlipEvent { at: now.wall, component_id, reason: reason.map(str::to_owned) })]
             }
@@ -457,21 +462,26 @@ impl Measurement {
             path: super::PathName::primary(),
             phase,
             t_detect_epoch: outage.map(|outage| epoch_seconds(outage.t_detect_wall)),
-            outage: outage.map(|outage| OutageView {
-                id: outage.id.clone(),
-                verdict: outage.verdict,
-                t_detect: outage.t_detect_wall,
-                onset_after: outage.onset_after().map(|onset| outage.wall_at(onset)),
-                t_failover: outage.t_failover.map(|at| outage.wall_at(at)),
-                served_by: outage.served_by.clone(),
-                restored_since: outage.run.as_ref().map(|run| outage.wall_at(run.first_end)),
-                last_bad: outage.wall_at(outage.last_bad_end),
-                reason: outage.reason.clone(),
-                failed_steps: outage.failed_steps.clone(),
-                blind_probes: outage.blind_probes,
-                gap_seconds: outage.gap.as_secs_f64(),
-            }),
+            outage: self.outage_view(place),
         }))
+    }
+
+    fn outage_view(&self, place: usize) -> Option<OutageView> {
+        let outage = self.components.get(place)?.tracker.open()?;
+        Some(OutageView {
+            id: outage.id.clone(),
+            verdict: outage.verdict,
+            t_detect: outage.t_detect_wall,
+            onset_after: outage.onset_after().map(|onset| outage.wall_at(onset)),
+            t_failover: outage.t_failover.map(|at| outage.wall_at(at)),
+            served_by: outage.served_by.clone(),
+            restored_since: outage.run.as_ref().map(|run| outage.wall_at(run.first_end)),
+            last_bad: outage.wall_at(outage.last_bad_end),
+            reason: outage.reason.clone(),
+            failed_steps: outage.failed_steps.clone(),
+            blind_probes: outage.blind_probes,
+            gap_seconds: outage.gap.as_secs_f64(),
+        })
     }
 }
 

@@ -135,9 +135,17 @@ impl Picture {
                     let before = component.phase;
                     component.phase = phase.phase;
                     component.outage.clone_from(&phase.outage);
+                    // What only says that nothing is wrong yet, told for every component at the start, is no news.
                     if before == phase.phase || (before == Phase::Unobserved && phase.phase == Phase::Up) {
                         return;
                     }
+                }
+            }
+            Event::Outage(progress) => {
+                if progress.path == PathName::primary()
+                    && let Some(component) = self.component_mut(&progress.component_id)
+                {
+                    component.outage = Some(progress.outage.clone());
                 }
             }
             Event::Recovery(recovery) => {
@@ -181,7 +189,7 @@ impl Picture {
             }
             Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) => {}
         }
-        if !matches!(**event, Event::Probe(_) | Event::Roster(_) | Event::Clock(_)) {
+        if !matches!(**event, Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_)) {
             self.notable.push_back(Arc::clone(event));
             if self.notable.len() > NOTABLE {
                 self.notable.pop_front();

@@ -62,8 +62,10 @@ pub struct Judgement<'a> {
 /// What a verdict changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// The phase is another one, or the open outage became better known.
+    /// The phase is another one.
     Phase(Phase),
+    /// The open outage became better known.
+    Progress,
     /// An unconfirmed bad run ended.
     Blip,
     /// Another one serves, without an outage.
@@ -154,6 +156,7 @@ impl Tracker {
         new_id: impl FnOnce() -> String,
     ) -> (Counted, Vec<Change>) {
         let mut changes = Vec::new();
+        let mut told = self.phase;
         let was_troubled = self.outage.is_some();
         let mut took_over = self.outage.as_mut().is_some_and(|outage| outage.follow(judgement, rules));
         let counted = match judgement.verdict {
@@ -178,6 +181,13 @@ impl Tracker {
             }
         }
         self.follow_server(judgement, was_troubled, &mut changes);
+        for change in &mut changes {
+            if let Change::Phase(phase) = change
+                && std::mem::replace(&mut told, *phase) == *phase
+            {
+                *change = Change::Progress;
+            }
+        }
         (counted, changes)
     }
 

@@ -87,6 +87,18 @@ impl Core {
         }
         let roster = Arc::clone(&self.picture.roster);
         self.publish(Event::Roster(crate::domain::event::RosterEvent { at: now.wall, roster }));
+        let orphaned: Vec<_> = past
+            .kept
+            .iter()
+            .filter(|(id, kept)| kept.is_open() && self.picture.position(id).is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in orphaned {
+            let text = format!(
+                "the outage of `{id}` from before the start is followed no longer: the config has no such component"
+            );
+            self.notice(now, &format!("outage of {id}"), true, text);
+        }
         let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error };
         for event in self.measurement.take_up(past.kept, &here) {
             self.publish(event);
@@ -105,7 +117,7 @@ impl Core {
         let observed = self.measurement.observe(report, now);
         let mut changed = false;
         for event in observed.events {
-            changed |= !matches!(event, Event::Probe(_));
+            changed |= !matches!(event, Event::Probe(_) | Event::Outage(_));
             match event {
                 Event::Recovery(recovery) => self.store_recovery(place, recovery.record, now),
                 event => self.publish(event),
@@ -165,6 +177,7 @@ impl Core {
         match &*event {
             Event::Probe(probe) => self.store.record_probe(probe),
             Event::Roster(_) => {}
+            Event::Outage(_) => self.status_changed = true,
             _ => {
                 self.status_changed = true;
                 self.deadline_stale = true;

@@ -1,6 +1,6 @@
 //! The task around the core: one loop over reports, requests and time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::SubsecRound;
 use tokio::{
@@ -18,7 +18,7 @@ use crate::{
     clock::SharedClock,
     config::model::Config,
     domain::{
-        Command, Event, RecoveryRecord,
+        Command, Event, PlatformId, ProbeReport, RecoveryRecord, StepState, Verdict,
         event::{BudgetEvent, Login, PlatformEvent},
         measurement::Thresholds,
     },
@@ -52,6 +52,8 @@ pub(super) struct Task {
     requests: mpsc::UnboundedReceiver<Request>,
     store: Store,
     secrets: Revealed,
+    /// Platforms whose secrets could not be had, and why.
+    locked_out: BTreeMap<PlatformId, String>,
 }
 
 impl Task {
@@ -80,7 +82,7 @@ impl Task {
             }),
             boot_id: boot_id(),
         });
-        Self { core, config, clock, seed, requests, store, secrets }
+        Self { core, config, clock, seed, requests, store, secrets, locked_out: BTreeMap::new() }
     }
 
     pub(super) async fn run(mut self, past: Past, length: Option<Duration>) -> Ended {
@@ -155,7 +157,13 @@ impl Task {
     fn take(&mut self, output: ProbeOutput, schedule: &ScheduleHandle) {
         let now = self.clock.now();
         match output {
-            ProbeOutput::Report { report, .. } => {
+            ProbeOutput::Report { place, mut report, .. } => {
+                // Without its secrets a platform's answers say nothing of its components.
+                if let Some(reason) =
+                    self.config.components.get(place).and_then(|one| self.locked_out.get(&one.platform.id))
+                {
+                    *report = blind(&report, reason);
+                }
                 let paces = self.core.report(&report, now);
                 set_paces(schedule, paces);
             }
@@ -187,6 +195,7 @@ impl Task {
     fn tell_secrets(&mut self) {
         let now = self.clock.now();
         for (platform, reason) in std::mem::take(&mut self.secrets.failures) {
+            self.locked_out.insert(platform.clone(), reason.clone());
             tracing::error!(%platform, %reason, "a secret cannot be had");
             self.core.publish(Event::Platform(PlatformEvent {
                 at: now.wall.trunc_subsecs(3),
@@ -214,6 +223,21 @@ impl Task {
         let unsaved = tokio::task::spawn_blocking(move || store.close()).await;
         Ended { unsaved: unsaved.unwrap_or(Err(Unsaved(self.core.unstored()))), lateness }
     }
+}
+
+/// What is left of a report when its platform's secrets are missing: that it ran, and that nothing was seen.
+fn blind(report: &ProbeReport, reason: &str) -> ProbeReport {
+    let mut blind = report.clone();
+    blind.verdict = Verdict::Blind;
+    blind.evidence = blind.span;
+    (blind.health_passed, blind.served_by) = (None, None);
+    blind.reason = Some(format!("the platform's secrets cannot be had: {reason}"));
+    for step in
+        blind.steps.iter_mut().filter(|step| matches!(step.state, StepState::Failed | StepState::Passed))
+    {
+        step.state = StepState::Blind;
+    }
+    blind
 }
 
 fn set_paces(schedule: &ScheduleHandle, paces: Vec<NewPace>) {

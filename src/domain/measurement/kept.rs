@@ -33,6 +33,14 @@ pub struct KeptAt {
     pub wall_error: Duration,
 }
 
+impl Kept {
+    /// Whether a confirmed outage was open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.tracker.open().is_some()
+    }
+}
+
 impl Measurement {
     /// A component's state for the disk.
     #[must_use]
