@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use warroom::store::Store;
 
@@ -32,10 +33,10 @@ fn records(folder: &std::path::Path) -> Vec<Value> {
         .collect()
 }
 
-/// Whether the open outage has reached the disk.
-fn on_disk(folder: &std::path::Path, id: &str) -> bool {
+/// Whether the outage has reached the disk as it was told, and not only as a bad verdict that waits to be confirmed.
+fn on_disk(folder: &std::path::Path, id: &str, told: DateTime<Utc>) -> bool {
     let open = Store::read(&data(folder)).unwrap().open_progress().unwrap();
-    open.iter().any(|progress| progress.open && progress.state.contains(id))
+    open.iter().any(|progress| progress.open && progress.at >= told && progress.state.contains(id))
 }
 
 #[test]
@@ -53,7 +54,8 @@ fn an_outage_goes_on_through_kill_9() {
     assert!(id.is_string(), "{down}");
     assert!(t_detect >= onset.0 - ROUNDING && t_detect <= epoch(), "{t_detect} of {onset:?}");
     // An outage is told at once and written beside; a disk is given the time that it needs for that.
-    while !on_disk(folder.path(), id.as_str().unwrap()) {
+    let told = down["at"].as_str().unwrap().parse().unwrap();
+    while !on_disk(folder.path(), id.as_str().unwrap(), told) {
         agent.probe("down");
     }
     agent.kill();
