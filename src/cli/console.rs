@@ -102,15 +102,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         command: Box::new(move |command| told.command(command)),
         now: Box::new(|| SystemClock.now()),
         after_first_frame: Some(Box::new(move || {
-            let thread = std::thread::Builder::new()
-                .name("engine".to_owned())
-                .spawn(move || {
-                    // The log's first line makes it read all time zones, which the first frame need not wait for.
-                    for finding in findings {
-                        tracing::warn!("{finding}");
-                    }
-                    work(setup, mailbox, demo, Arc::new(writer))
-                });
+            let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+                // The log's first line makes it read all time zones, which the first frame need not wait for.
+                for finding in findings {
+                    tracing::warn!("{finding}");
+                }
+                work(setup, mailbox, demo, Arc::new(writer))
+            });
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
