@@ -39,8 +39,7 @@ Exit codes: 0 good; 1 a check, probe or status was not good; 2 wrong use or wron
 
 /// Measures how fast contact-centre platforms really recover.
 ///
-/// Without a subcommand the console opens: it attaches to the engine of its data folder where one runs, else it runs its
-/// own. Without any config it shows the demo.
+/// Without a subcommand the console opens and measures for as long as it is open. Without any config it shows the demo.
 #[derive(Debug, Parser)]
 #[command(name = "warroom", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Cli {

@@ -91,13 +91,13 @@ fn the_contract_says_what_it_should() {
         "[[export]]",
         "[prometheus]",
         "[clock]",
-        "rate_limit",
         "client_id",
         "access_key_id",
         "`sip` steps",
     ] {
         assert!(not_built.contains(part), "{part}\n{not_built}");
     }
+    assert!(!not_built.contains("rate_limit"), "requests are held back: {not_built}");
 }
 
 /// Beside `NAME.toml` stands `NAME.txt`: every finding, in order. `WARROOM_BLESS=1` writes it anew.
@@ -180,10 +180,13 @@ fn collect_keys(schema: &serde_json::Value, keys: &mut Vec<String>) {
 fn what_is_shown_loads_again_and_shows_the_same() {
     for path in files("valid") {
         let text = fs::read_to_string(&path).unwrap();
-        let first = config::show(&config::parse(&text, "warroom.toml").unwrap().config);
-        let again =
-            config::parse(&first, "shown.toml").unwrap_or_else(|rejected| panic!("{first}\n{rejected}"));
-        assert_eq!(config::show(&again.config), first, "{}", path.display());
+        let loaded = config::parse(&text, "warroom.toml").unwrap().config;
+        let shown = config::show(&loaded);
+        let again = config::parse(&shown, "shown.toml")
+            .unwrap_or_else(|rejected| panic!("{shown}\n{rejected}"))
+            .config;
+        assert_eq!(config::show(&again), shown, "{}", path.display());
+        assert_eq!(format!("{again:#?}"), format!("{loaded:#?}"), "{}", path.display());
     }
     let shown = config::show(&config::parse(&contract(), "warroom.toml").unwrap().config);
     for part in [
@@ -246,7 +249,7 @@ fn no_text_panics() {
     let mut random = fastrand::Rng::with_seed(seed);
     let contract = contract();
     let lines: Vec<_> = contract.lines().collect();
-    for _ in 0..400 {
+    for _ in 0..80 {
         let mut text = contract.clone().into_bytes();
         for _ in 0..random.usize(1..6) {
             let at = random.usize(..text.len());
@@ -288,7 +291,7 @@ fn judge(text: &str) {
 }
 
 #[test]
-fn a_secret_is_never_in_debug_output() {
+fn a_secret_stays_a_reference() {
     let loaded = config::parse(&contract(), "warroom.toml").unwrap();
     let edge = &loaded.config.platforms[&"edge".into()];
     assert!(matches!(&edge.bearer, Some(model::Secret::Command(words)) if words[0] == "pass"));

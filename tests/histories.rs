@@ -124,9 +124,7 @@ fn report(line: &str) -> ProbeReport {
 fn words(event: &Event) -> Option<String> {
     Some(match event {
         Event::Phase(event) => {
-            let word = event.phase.word();
-            let alternating = event.outage.as_ref().is_some_and(|outage| outage.alternating);
-            format!("{} {word}{}", event.component_id, if alternating { " alternating" } else { "" })
+            format!("{} {}", event.component_id, event.phase.word())
         }
         Event::Blip(event) => format!("{} blip", event.component_id),
         Event::Switch(event) => format!("{} switch {} {}", event.component_id, event.from, event.to),
@@ -155,7 +153,7 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         tenant: "t".into(),
         environment: Environment::Sandbox,
         demo: false,
-        window: Duration::from_secs(86_400),
+        window: Duration::from_hours(24),
         platforms: Vec::new(),
         components: ids.into_iter().map(|id| card(id, history)).collect(),
     });

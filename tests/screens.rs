@@ -6,6 +6,8 @@
 mod budget;
 #[path = "screens/live.rs"]
 mod live;
+#[path = "screens/pty.rs"]
+mod pty;
 #[path = "screens/scene.rs"]
 mod scene;
 #[path = "screens/shots.rs"]

@@ -1,6 +1,7 @@
 //! `warroom agent`: the engine without a screen.
 
 use std::{
+    io::IsTerminal as _,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -21,8 +22,8 @@ use crate::{
 
 /// Measures without a screen, as a service.
 ///
-/// SIGHUP reloads the config; SIGINT and SIGTERM end it. One engine works on a data folder at a time: a second one says
-/// who holds it and exits with 2.
+/// SIGINT and SIGTERM end it; SIGHUP changes nothing in this version, restart it for another config. One engine works on
+/// a data folder at a time: a second one says who holds it and exits with 2.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -106,7 +107,11 @@ fn log_to_stderr() {
         .with_env_var("WARROOM_LOG")
         .from_env_lossy();
     // Only a test in the same process could have set another one; then that one stands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Waits for the signal that ends the agent, stops the engine and says which it was.

@@ -22,13 +22,15 @@ pub fn run(global: &Global, _args: &Args, output: &mut Output) -> Outcome {
         output.line(&format!("not built: {finding}"))?;
     }
     let config = &loaded.config;
+    let count =
+        |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
     let name = config.source.as_deref().map_or_else(String::new, |path| path.display().to_string());
     output.line(&format!(
-        "{name}: good; {} components on {} platforms, {} warnings, {} parts without effect in this version",
-        config.components.len(),
-        config.platforms.len(),
-        loaded.warnings.len(),
-        loaded.not_built.len()
+        "{name}: good; {} on {}, {}, {} without effect in this version",
+        count(config.components.len(), "component", "components"),
+        count(config.platforms.len(), "platform", "platforms"),
+        count(loaded.warnings.len(), "warning", "warnings"),
+        count(loaded.not_built.len(), "part", "parts")
     ))?;
     Ok(Exit::Good)
 }

@@ -23,7 +23,7 @@ pub enum What {
     Init,
     /// Print the config's JSON schema.
     Schema,
-    /// Print the effective config: defaults filled in, presets expanded, secrets hidden.
+    /// Print the effective config: defaults filled in, secrets hidden.
     Show,
 }
 

@@ -30,7 +30,7 @@ pub struct Args {
     /// Show the demo: simulated platforms in this process, a temporary data folder, nothing real.
     #[arg(long)]
     pub demo: bool,
-    /// The theme; `T` in the console steps through them.
+    /// The theme; `T` in the console chooses another.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// How many colours the terminal has.
@@ -70,16 +70,15 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     log_to_screen();
     start::prepare_process();
     let found = if args.demo { None } else { start::find_config(global)? };
-    let stage = match found {
-        Some(path) => Stage::real(global, &path, output)?,
-        None => {
-            if !args.demo {
-                output.words(
-                    "warroom: there is no config yet, so this is the demo; `warroom config init` writes a first one",
-                );
-            }
-            Stage::demo(global)?
+    let stage = if let Some(path) = found {
+        Stage::real(global, &path, output)?
+    } else {
+        if !args.demo {
+            output.words(
+                "warroom: there is no config yet, so this is the demo; `warroom config init` writes a first one",
+            );
         }
+        Stage::demo(global)?
     };
     let Stage { config, folder, demo, findings } = stage;
     let held = start::hold(folder.path().to_owned(), config.source.as_deref())?;
@@ -107,12 +106,12 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
                 for finding in findings {
                     tracing::warn!("{finding}");
                 }
-                work(setup, mailbox, demo, Arc::new(writer))
+                work(setup, mailbox, demo, &Arc::new(writer))
             });
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
-    let shown = console::run(options(args), feed);
+    let shown = console::run(&options(args), feed);
     remote.stop();
     let worked = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
     let worked = match worked {
@@ -214,9 +213,9 @@ fn work(
     mut setup: Setup,
     mailbox: Mailbox,
     demo: Option<TcpListener>,
-    writer: Arc<FeedWriter>,
+    writer: &Arc<FeedWriter>,
 ) -> Result<(), Failure> {
-    setup.listeners.push(Box::new(Screen(Arc::clone(&writer))));
+    setup.listeners.push(Box::new(Screen(Arc::clone(writer))));
     let worked = start::runtime().and_then(|runtime| {
         let worked = runtime.block_on(async {
             if let Some(listener) = demo {
@@ -271,12 +270,16 @@ fn options(args: &Args) -> console::Options {
 
 /// What the tool itself has to say goes to view 8.
 fn log_to_screen() {
-    use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+    use tracing_subscriber::{
+        filter::{LevelFilter, Targets},
+        layer::SubscriberExt as _,
+        util::SubscriberInitExt as _,
+    };
 
     tui_logger::set_default_level(log::LevelFilter::Info);
     // Only a test in the same process could have set another one; then that one stands.
     let _ = tracing_subscriber::registry()
-        .with(LevelFilter::INFO)
+        .with(Targets::new().with_default(LevelFilter::INFO).with_target("refinery_core", LevelFilter::WARN))
         .with(tui_logger::TuiTracingSubscriberLayer)
         .try_init();
 }

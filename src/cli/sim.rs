@@ -43,7 +43,7 @@ pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
             .map_err(Failure::cannot_go_on)?;
         let address = listener.local_addr()?;
         output.line(&format!("the simulated platforms answer at http://{address}"))?;
-        output.line("a config for them: warroom --demo shows one; base URLs are /genesys, /cxone, /edge, /wem, /wfm, /archive, /backup")?;
+        output.line("base URLs of a config for them: that address and /genesys, /cxone, /edge, /wem, /wfm, /archive or /backup")?;
         output.flush()?;
         let (mut interrupt, mut terminate, mut hang_up) = (
             signal(SignalKind::interrupt())?,

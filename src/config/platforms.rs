@@ -99,14 +99,7 @@ fn platform(name: &str, section: Section<'_, '_>) -> Option<Platform> {
     let bearer_entry = section.get("bearer");
     let headers_read = headers.as_ref().map(read_headers).unwrap_or_default();
     let bearer = bearer_entry.as_ref().and_then(Entry::secret);
-    let rate = section.get("rate_limit");
-    if let Some(entry) = &rate {
-        let message = format!(
-            "`rate_limit` of platform `{name}`: holding requests back is not built in this version; only the fit of the cadences is checked"
-        );
-        entry.reading.not_built(entry.place.clone(), &entry.key, message);
-    }
-    let rate_limit = rate.and_then(|entry| entry.rate());
+    let rate_limit = section.get("rate_limit").and_then(|entry| entry.rate());
     let ca_file = section.get("ca_file").and_then(|entry| entry.line().map(PathBuf::from));
     let hosts = kind.and_then(|kind| hosts(kind, &section));
     let login = kind.and_then(|kind| login(kind, &section, hosts.as_ref()));

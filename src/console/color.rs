@@ -66,13 +66,11 @@ impl Depth {
             (Self::Mono, _) => Color::Reset,
             (Self::Ansi256, Color::Rgb(red, green, blue)) => Color::Indexed(nearest_256(red, green, blue)),
             (Self::Ansi16, Color::Rgb(red, green, blue)) => nearest_16(red, green, blue),
-            (Self::Ansi16, Color::Indexed(index)) => match index {
-                0..16 => ANSI[usize::from(index)].0,
-                _ => {
-                    let (red, green, blue) = rgb_of(index);
-                    nearest_16(red, green, blue)
-                }
-            },
+            (Self::Ansi16, Color::Indexed(index @ 0..16)) => ANSI[usize::from(index)].0,
+            (Self::Ansi16, Color::Indexed(index)) => {
+                let (red, green, blue) = rgb_of(index);
+                nearest_16(red, green, blue)
+            }
             (_, other) => other,
         }
     }

@@ -36,6 +36,7 @@ pub struct Drained {
     pub stopped: Option<String>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says one independent thing about the queue")]
 #[derive(Debug)]
 struct Queue {
     items: VecDeque<Item>,
@@ -187,8 +188,6 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may")]
-
     use std::{sync::mpsc::channel, time::Duration};
 
     use chrono::DateTime;

@@ -30,8 +30,11 @@ use crate::domain::{Moment, time::Now};
 const NOISE: Duration = Duration::from_secs(1);
 
 /// Runs the console on the calling thread until it ends.
-pub fn run(options: Options, feed: Feed) -> Result<Exit, ConsoleError> {
-    let (state, depth) = super::prepare(&options, feed.picture.clone())?;
+pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
+    let (state, depth) = super::prepare(options, feed.picture.clone())?;
+    let (sender, messages) = channel();
+    // Before the terminal is taken: a signal in between would end the process and leave it raw.
+    let hearing = signals::Hearing::begin(sender.clone())?;
     let guard = Guard::enter()?;
     let backend = LeanBackend::new(Output, depth, terminal::size());
     let terminal = Terminal::new(backend)?;
@@ -58,8 +61,6 @@ pub fn run(options: Options, feed: Feed) -> Result<Exit, ConsoleError> {
     if let Some(then) = feed.after_first_frame {
         then();
     }
-    let (sender, messages) = channel();
-    let hearing = signals::Hearing::begin(sender.clone())?;
     keyboard::begin(sender.clone())?;
     running.engine.reader.attach(sender);
     running.run(&messages, &hearing)
@@ -138,11 +139,13 @@ impl Loop {
             {
                 return Ok(exit);
             }
-            if !self.suspended && self.urgency != Urgency::None && now.moment >= self.draw_at() {
-                if let Err(error) = self.draw(now) {
-                    // A terminal that vanished takes no more output; that is an end like any other.
-                    return if is_gone(&error) { Ok(Exit::Gone) } else { Err(error.into()) };
-                }
+            if !self.suspended
+                && self.urgency != Urgency::None
+                && now.moment >= self.draw_at()
+                && let Err(error) = self.draw(now)
+            {
+                // A terminal that vanished takes no more output; that is an end like any other.
+                return if is_gone(&error) { Ok(Exit::Gone) } else { Err(error.into()) };
             }
         }
     }

@@ -50,8 +50,7 @@ impl Status {
         }
         match (component.phase, component.verdict) {
             (Phase::Recovering, _) => Self::Recovering,
-            (Phase::Down | Phase::FailedOver, Some(Verdict::Degraded))
-            | (Phase::Up, Some(Verdict::Degraded)) => Self::Degraded,
+            (Phase::Up | Phase::Down | Phase::FailedOver, Some(Verdict::Degraded)) => Self::Degraded,
             (Phase::Down | Phase::FailedOver, _) | (Phase::Up, Some(Verdict::Down)) => Self::Down,
             (_, Some(Verdict::Blind)) => Self::Blind,
             (Phase::Unobserved, _) => Self::Unobserved,

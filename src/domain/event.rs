@@ -125,8 +125,6 @@ pub struct OutageView {
     pub blind_probes: u32,
     /// Seconds of it in which the runner saw nothing.
     pub gap_seconds: f64,
-    /// Whether good and bad verdicts alternate, as a pool with one sick member would make them.
-    pub alternating: bool,
 }
 
 /// Another one serves.

@@ -470,7 +470,6 @@ impl Measurement {
                 failed_steps: outage.failed_steps.clone(),
                 blind_probes: outage.blind_probes,
                 gap_seconds: outage.gap.as_secs_f64(),
-                alternating: component.tracker.alternates(),
             }),
         }))
     }

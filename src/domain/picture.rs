@@ -13,7 +13,7 @@ use super::{
     ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
     compliance,
     event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent},
-    history::History,
+    history::{History, Pattern},
 };
 
 /// How many notable events are kept for the events panel.
@@ -61,6 +61,8 @@ pub struct ComponentPicture {
     pub steps: Vec<StepReport>,
     /// The recent past.
     pub history: History,
+    /// Its last verdicts in order.
+    pub pattern: Pattern,
     /// The open outage.
     pub outage: Option<OutageView>,
     /// The last recoveries, newest last: those in the rolling window, and at least the last ten.
@@ -238,6 +240,7 @@ impl Picture {
         component.reason.clone_from(&probe.reason);
         component.steps.clone_from(&probe.steps);
         component.history.add(probe.at, probe.verdict, probe.latency_ms);
+        component.pattern.add(probe.verdict);
     }
 
     fn replace_roster(&mut self, roster: Arc<Roster>) {
@@ -269,6 +272,7 @@ impl ComponentPicture {
             reason: None,
             steps: Vec::new(),
             history: History::new(slice_seconds),
+            pattern: Pattern::default(),
             outage: None,
             recoveries: VecDeque::new(),
             blips: 0,

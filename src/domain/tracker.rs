@@ -20,8 +20,6 @@ use super::{Moment, Phase, Span, Verdict, time::Now};
 /// How many good probes are remembered to find the last one that ended before a failure began; probes overlap only in a
 /// burst, where at most a handful are under way.
 const GOODS: usize = 16;
-/// Over how many verdicts alternation is judged, and how many changes make it.
-const ALTERNATION: (u32, u32) = (12, 6);
 
 /// What confirms an outage and a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,24 +111,13 @@ pub struct Tracker {
     bad_run: u32,
     /// The last counted verdicts, true for bad, for `failure_ratio`.
     recent: VecDeque<bool>,
-    /// The same as bits, newest lowest, to see alternation; never emptied.
-    pattern: u32,
-    seen: u32,
     /// Who served at the last probe that told.
     served: Option<String>,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self {
-            phase: Phase::Unobserved,
-            outage: None,
-            bad_run: 0,
-            recent: VecDeque::new(),
-            pattern: 0,
-            seen: 0,
-            served: None,
-        }
+        Self { phase: Phase::Unobserved, outage: None, bad_run: 0, recent: VecDeque::new(), served: None }
     }
 }
 
@@ -156,14 +143,6 @@ impl Tracker {
     /// The outage or the draft of one, to set what only its keeper knows.
     pub(super) fn outage_mut(&mut self) -> Option<&mut Outage> {
         self.outage.as_mut()
-    }
-
-    /// Whether good and bad verdicts alternate, as a pool with one sick member makes them.
-    #[must_use]
-    pub const fn alternates(&self) -> bool {
-        let window = (1_u32 << ALTERNATION.0) - 1;
-        let changes = ((self.pattern ^ (self.pattern >> 1)) & (window >> 1)).count_ones();
-        self.seen >= ALTERNATION.0 && changes >= ALTERNATION.1
     }
 
     /// Takes one verdict.
@@ -320,8 +299,6 @@ impl Tracker {
     }
 
     fn remember(&mut self, bad: bool, rules: &Rules) {
-        self.pattern = (self.pattern << 1) | u32::from(bad);
-        self.seen = self.seen.saturating_add(1);
         if let Some((_, of)) = rules.failure_ratio {
             self.recent.push_back(bad);
             while self.recent.len() > of.get() as usize {

@@ -85,6 +85,13 @@ impl Task {
 
     pub(super) async fn run(mut self, past: Past, length: Option<Duration>) -> Ended {
         let ends = length.map(|length| Instant::now() + length);
+        tracing::info!(
+            components = self.config.components.len(),
+            platforms = self.config.platforms.len(),
+            kept = past.kept.len(),
+            recoveries = past.recoveries.len(),
+            "the engine begins"
+        );
         self.core.begin(past, self.clock.now(), WALL_ERROR);
         self.tell_secrets();
         let (out, mut reports) = mpsc::channel(REPORTS);
@@ -153,6 +160,7 @@ impl Task {
                 set_paces(schedule, paces);
             }
             ProbeOutput::Budget { platform, throttled, retry_after } => {
+                tracing::info!(%platform, throttled, ?retry_after, "throttling");
                 self.core.publish(Event::Budget(BudgetEvent {
                     at: now.wall,
                     platform,
@@ -171,6 +179,7 @@ impl Task {
     }
 
     fn health(&mut self, health: &StoreHealth) {
+        tracing::info!(?health, "the store");
         let text = if health.is_well() { String::new() } else { health.to_string() };
         self.core.notice(self.clock.now(), "store", !health.is_well(), text);
     }

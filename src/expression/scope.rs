@@ -29,7 +29,7 @@ const BUDGET: u64 = 1_000_000;
 /// Units of one turn.
 const TURN: u64 = 8;
 /// A heavy turn may read the whole body: bytes that one more unit pays for.
-const BYTES_PER_UNIT: u64 = 512;
+const BYTES_PER_UNIT: u64 = 128;
 
 /// An answer made ready for several expressions: the body is parsed at most once, and only if one refers to it.
 pub struct Scope<'a> {

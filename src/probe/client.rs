@@ -174,3 +174,58 @@ impl Route {
 pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use super::*;
+    use crate::{clock::SystemClock, config::model::PlatformKind};
+
+    fn client(base: &str) -> Arc<Client> {
+        let platform = Platform {
+            id: PlatformId::new("edge"),
+            kind: PlatformKind::Http,
+            base_url: Url::parse(base).unwrap(),
+            headers: Vec::new(),
+            bearer: None,
+            rate_limit: None,
+            login: None,
+            ca_file: None,
+        };
+        Client::new(&platform, Credentials::default(), Arc::new(SystemClock))
+    }
+
+    fn trusted(base: &str, asked: &str) -> bool {
+        client(base).target(asked).unwrap().route.trusted
+    }
+
+    /// A token in clear text on a network is anybody's token.
+    #[test]
+    fn secrets_travel_by_tls_or_stay_on_this_machine() {
+        assert!(trusted("https://edge.example.com", "/ready"));
+        assert!(trusted("https://edge.example.com", "https://edge.example.com:443/ready"));
+        assert!(trusted("http://127.0.0.1:8080", "/ready"));
+        assert!(trusted("http://[::1]:8080", "/ready"));
+        assert!(!trusted("http://edge.example.com", "/ready"));
+        assert!(!trusted("https://edge.example.com", "https://edge.example.com:8443/ready"));
+        assert!(!trusted("https://edge.example.com", "http://edge.example.com/ready"));
+        assert!(!trusted("https://edge.example.com", "https://edge.example.com.evil.net/ready"));
+    }
+
+    /// A path cannot lead to another host, however it is written.
+    #[test]
+    fn a_path_stays_below_the_base_url() {
+        for path in ["//evil.net/x", "@evil.net/x", ".evil.net", "/../../x", ":99/x"] {
+            let target = client("https://edge.example.com/api").target(path).unwrap();
+            assert_eq!(&*target.route.origin.host, "edge.example.com", "{path}");
+            assert_eq!(target.route.host_header, "edge.example.com", "{path}");
+        }
+        let target = client("http://[::1]:8080/").target("/a?b=c").unwrap();
+        assert_eq!(target.route.host_header, "[::1]:8080");
+        assert_eq!(
+            (target.path.to_string(), target.whole.to_string()),
+            ("/a?b=c".into(), "http://[::1]:8080/a?b=c".into())
+        );
+    }
+}

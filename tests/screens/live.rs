@@ -50,7 +50,7 @@ fn live() {
         }
     });
     let exit = console::run(
-        Options::default(),
+        &Options::default(),
         Feed {
             picture: Picture::new(roster(eight())),
             reader,

@@ -1,5 +1,7 @@
 //! Every scene at three sizes in three kinds of terminal.
 
+use std::fmt::Write;
+
 use chrono::TimeDelta;
 use crossterm::event::KeyCode;
 use warroom::{
@@ -62,9 +64,9 @@ fn styles(scene: &Scene, width: u16, height: u16) -> String {
             for (sign, color) in [("", cell.fgcolor()), ("/", cell.bgcolor())] {
                 match color {
                     vt100::Color::Default => {}
-                    vt100::Color::Idx(index) => look.push_str(&format!("{sign}{index}")),
+                    vt100::Color::Idx(index) => write!(look, "{sign}{index}").unwrap(),
                     vt100::Color::Rgb(red, green, blue) => {
-                        look.push_str(&format!("{sign}{red:02x}{green:02x}{blue:02x}"))
+                        write!(look, "{sign}{red:02x}{green:02x}{blue:02x}").unwrap();
                     }
                 }
             }

@@ -107,7 +107,24 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
     let (why, when, by) = (outage.reason.clone(), onset(outage, theme), served(card, outage));
     let bar_cells = |cells: usize| bar(theme, used / 100.0, cells);
     let mut lines: Vec<Line> = Vec::new();
-    if !stacked {
+    if stacked {
+        lines.push(vec![(format!(" {name}"), look.style)]);
+        lines.push(vec![(format!(" {figures}"), look.style)]);
+        lines.extend(
+            text::wrap(&target, width - 2, theme.symbols)
+                .into_iter()
+                .map(|line| vec![(format!(" {line}"), theme.used(used))]),
+        );
+        lines.push(vec![(" ".to_owned(), plain), (bar_cells(width.saturating_sub(2)), theme.used(used))]);
+        for (content, style) in [(by, plain), (why, plain), (when, muted)] {
+            lines.extend(
+                text::wrap(&content, width - 2, theme.symbols)
+                    .into_iter()
+                    .take(3)
+                    .map(|line| vec![(format!(" {line}"), style)]),
+            );
+        }
+    } else {
         let fixed = text::width(&figures) + text::width(&target) + 6;
         let name = text::left(&name, width.saturating_sub(fixed + 1).min(40), theme.symbols);
         lines.push(vec![
@@ -126,23 +143,6 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
             (format!("   {}  ", text::left(&why, why_width, theme.symbols)), plain),
             (when, muted),
         ]);
-    } else {
-        lines.push(vec![(format!(" {name}"), look.style)]);
-        lines.push(vec![(format!(" {figures}"), look.style)]);
-        lines.extend(
-            text::wrap(&target, width - 2, theme.symbols)
-                .into_iter()
-                .map(|line| vec![(format!(" {line}"), theme.used(used))]),
-        );
-        lines.push(vec![(" ".to_owned(), plain), (bar_cells(width.saturating_sub(2)), theme.used(used))]);
-        for (content, style) in [(by, plain), (why, plain), (when, muted)] {
-            lines.extend(
-                text::wrap(&content, width - 2, theme.symbols)
-                    .into_iter()
-                    .take(3)
-                    .map(|line| vec![(format!(" {line}"), style)]),
-            );
-        }
     }
     if open.len() > 1 {
         let others: Vec<String> = open[1..]

@@ -14,7 +14,7 @@ use crate::{
         text,
         theme::{Role, Theme},
     },
-    domain::{ComponentCard, Picture, Timings, Verdict, picture::ComponentPicture},
+    domain::{ComponentCard, Picture, Timings, Verdict, history::History, picture::ComponentPicture},
 };
 
 /// Marker, glyph and the gap after them.
@@ -22,7 +22,7 @@ const LEAD: u16 = 3;
 const WORD: u16 = 11;
 const VALUE: u16 = 8;
 const COMPLIANCE: u16 = 8;
-const TIMINGS: [&str; 4] = ["DNS", "conn", "TLS", "byte"];
+const TIMINGS: [&str; 4] = ["DNS", "TCP", "TLS", "1st"];
 
 /// How wide each column is; a width of 0 leaves the column out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,12 @@ impl Columns {
         let mut columns = Self { name: if spare < 18 { spare } else { 18 }, timing: 0, past: 0, who: 0 };
         let mut spare = spare - columns.name;
         if journey && spare >= 30 {
-            columns.timing = 5;
-            spare -= 20;
+            columns.timing = if width < 110 { 4 } else { 5 };
+            spare -= 4 * columns.timing;
         }
         // Each of the next columns takes a gap too.
         if spare >= 7 {
-            let least = if journey { 8 } else { 10 };
+            let least = if journey { 9 } else { 10 };
             columns.past = if spare - 1 < least { spare - 1 } else { least };
             spare -= columns.past + 1;
         }
@@ -62,6 +62,14 @@ impl Columns {
         let name = if spare / 2 < 16 { spare / 2 } else { 16 };
         columns.name += name;
         spare -= name;
+        if columns.past > 0 {
+            // What is left shows more of the past, as far back as it is known.
+            let known = History::SLICES as u16;
+            let room = known - columns.past;
+            let past = if spare < room { spare } else { room };
+            columns.past += past;
+            spare -= past;
+        }
         if columns.who > 0 {
             columns.who += spare;
         } else {
@@ -177,7 +185,11 @@ fn parts(timings: Option<Timings>) -> [String; 4] {
     let short = |part: Option<std::time::Duration>| {
         part.map_or_else(String::new, |part| {
             let millis = part.as_secs_f64() * 1000.0;
-            if millis < 999.5 { format!("{millis:.0}") } else { format!("{:.1}s", millis / 1000.0) }
+            if millis < 999.5 {
+                format!("{millis:.0}")
+            } else {
+                format!("{:.*}s", usize::from(millis < 9_950.0), millis / 1000.0)
+            }
         })
     };
     let timings = timings.unwrap_or_default();

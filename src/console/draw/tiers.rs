@@ -17,6 +17,8 @@ use crate::{
     domain::{Picture, Tier, compliance, time::Now},
 };
 
+/// Where a row's text begins.
+const LEAD: u16 = 3;
 /// Width of a tier's gauge, without its ends.
 const GAUGE: usize = 12;
 
@@ -46,7 +48,14 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
     }
     let cursor = state.cursor(&lines).unwrap_or(0);
     let first = scroll(state, &lines, cursor, height);
-    for (line_number, line) in lines.iter().enumerate().skip(first).take(height) {
+    // The last line counts what does not fit; the cursor never stands there.
+    let hidden = lines.len() - (first + height).min(lines.len());
+    let shown = if hidden > 0 && height > 2 { height - 1 } else { height };
+    if shown < height {
+        let more = format!("{} {} more below", ink.theme.symbols.ellipsis, hidden + 1);
+        ink.put(LEAD, ink.height() - 1, &more, ink.style(Role::Muted));
+    }
+    for (line_number, line) in lines.iter().enumerate().skip(first).take(shown) {
         let y = heading + (line_number - first) as u16;
         match *line {
             ListLine::Tier(tier) => tier_heading(ink, y, picture, tier, wall),
@@ -58,13 +67,6 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
                 row::draw(ink, y, picture, place, columns, line_number == cursor, wall);
             }
         }
-    }
-    let hidden = lines.len().saturating_sub(first + height);
-    if hidden > 0 {
-        let y = ink.height() - 1;
-        let more = format!(" +{hidden} more below ");
-        let x = ink.width().saturating_sub(more.len() as u16 + 10);
-        ink.put(x, y, &more, ink.style(Role::Muted));
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Failing<'a> {
 }
 
 /// An outage, confirmed or still a draft.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not exclude each other")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
     /// The id that its record will carry (UUID v7).
@@ -145,22 +146,19 @@ impl Outage {
     /// Counts one piece of bad evidence.
     pub(super) fn count(&mut self, failing: &Failing<'_>, stamp_error: Option<Duration>, now: Now) {
         let evidence = failing.evidence;
-        match self.parts.iter_mut().find(|part| part.id == *failing.part) {
-            Some(part) => {
-                part.last = evidence;
-                part.last_end = part.last_end.max(evidence.end);
+        if let Some(part) = self.parts.iter_mut().find(|part| part.id == *failing.part) {
+            part.last = evidence;
+            part.last_end = part.last_end.max(evidence.end);
+        } else {
+            if self.parts.is_empty() {
+                self.last_bad_start = evidence.start;
             }
-            None => {
-                if self.parts.is_empty() {
-                    self.last_bad_start = evidence.start;
-                }
-                self.parts.push(Part {
-                    id: failing.part.clone(),
-                    last_good_start: failing.last_good_start,
-                    last: evidence,
-                    last_end: evidence.end,
-                });
-            }
+            self.parts.push(Part {
+                id: failing.part.clone(),
+                last_good_start: failing.last_good_start,
+                last: evidence,
+                last_end: evidence.end,
+            });
         }
         self.last_bad_start = self.last_bad_start.max(evidence.start);
         self.last_bad_end = self.last_bad_end.max(evidence.end);
