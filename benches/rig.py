@@ -50,7 +50,7 @@ def introduce(what, seed):
     version = subprocess.run([WARROOM, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{what}: {version}, {os.cpu_count()} cores of {cpu_model()}, Linux {platform.release()}, seed {seed}, "
           f"load {os.getloadavg()[0]:.2f}")
-    print("Load by others spoils times; the last column says how many % of one core others used meanwhile.")
+    print("Load by others spoils times; how many % of one core others used meanwhile is told with the figures.")
 
 
 def find(*names):
