@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{Journey, Signals};
 use crate::{
     config::{
-        model::{Action, Step},
+        model::{Action, Platform, Step},
         template::Place,
     },
     domain::{Moment, Span, StepReport, StepState, Timings},
@@ -232,6 +232,9 @@ impl Journey {
         } else {
             expectations(step, &scope)
         };
+        if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
+            attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
+        }
         let failover = &self.component.failover;
         if failover.step.or(self.component.health_step) == Some(place)
             && let Some(expression) = &failover.served_by
@@ -247,6 +250,14 @@ impl Journey {
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
         attempt
     }
+}
+
+/// A 401 where we should be logged in says nothing of the component: we could not see.
+fn refused_login(platform: &Platform) -> Option<Failure> {
+    if platform.login.is_some() {
+        return Some(Failure::ours("not logged in (401): logging in is not built in this version"));
+    }
+    platform.bearer.as_ref().map(|_| Failure::ours("the bearer token is refused (401): renew it and restart"))
 }
 
 /// The first expectation that does not hold.
