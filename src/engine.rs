@@ -30,9 +30,6 @@ use crate::{
     store::{Settings, Store, StoreError, StoreHealth},
 };
 
-/// Without a time source the wall clock is taken to be at most so wrong, where an outage spans a reboot.
-const WALL_ERROR: Duration = Duration::from_millis(500);
-
 /// Somebody who hears of everything that happens.
 pub trait Listener: Send {
     /// One event, in order. Must not block.
@@ -137,8 +134,7 @@ pub async fn run(setup: Setup, mailbox: Mailbox, length: Option<Duration>) -> Re
         Ok(opened) => opened?,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     };
-    let credentials = secrets::reveal(&setup.config).await;
-    Ok(task::Task::new(setup, sender, receiver, store, credentials).run(past, length).await)
+    Ok(task::Task::new(setup, sender, receiver, store).run(past, length).await)
 }
 
 fn open(

@@ -9,16 +9,17 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
         mpsc,
     },
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use warroom::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config,
-    domain::{ComponentId, Event, Phase, Picture},
+    domain::{ComponentId, Event, Moment, Phase, Picture},
     engine::{self, Listener, Mailbox, Setup},
     store::Store,
 };
@@ -112,7 +113,11 @@ fn on_disk(folder: &Path) -> Vec<String> {
     reader.recoveries(None, None).map(|record| record.unwrap().id).collect()
 }
 
-fn wait_for(events: &mpsc::Receiver<Arc<Event>>, what: &str, is_it: impl Fn(&Event) -> bool) -> Arc<Event> {
+fn wait_for(
+    events: &mpsc::Receiver<Arc<Event>>,
+    what: &str,
+    mut is_it: impl FnMut(&Event) -> bool,
+) -> Arc<Event> {
     let patience = std::time::Instant::now() + Duration::from_secs(30);
     loop {
         let left = patience.saturating_duration_since(std::time::Instant::now());
@@ -125,6 +130,160 @@ fn wait_for(events: &mpsc::Receiver<Arc<Event>>, what: &str, is_it: impl Fn(&Eve
 
 fn is_phase(event: &Event, wanted: Phase) -> bool {
     matches!(event, Event::Phase(phase) if phase.phase == wanted)
+}
+
+/// The machine's clocks, moved ahead by so many milliseconds.
+#[derive(Debug, Default)]
+struct Jumping(AtomicI64);
+
+impl Clock for Jumping {
+    fn moment(&self) -> Moment {
+        SystemClock.moment() + Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
+    }
+
+    fn wall(&self) -> DateTime<Utc> {
+        SystemClock.wall() + Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+/// Hands events on.
+struct Ear(mpsc::Sender<Arc<Event>>);
+
+impl Listener for Ear {
+    fn event(&mut self, event: &Arc<Event>) {
+        // The test may have seen enough.
+        let _ = self.0.send(Arc::clone(event));
+    }
+}
+
+/// An engine on a thread, its events, and how to stop it.
+struct Running {
+    events: mpsc::Receiver<Arc<Event>>,
+    remote: engine::Remote,
+    thread: std::thread::JoinHandle<engine::Ended>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(config: config::model::Config, clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, events) = mpsc::channel();
+        let mailbox = Mailbox::default();
+        let remote = mailbox.remote();
+        let setup = Setup {
+            config: Arc::new(config),
+            clock,
+            seed: 11,
+            folder: folder.path().to_owned(),
+            listeners: vec![Box::new(Ear(sender))],
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let ended = runtime.block_on(engine::run(setup, mailbox, None)).unwrap();
+            runtime.shutdown_background();
+            ended
+        });
+        Self { events, remote, thread, _folder: folder }
+    }
+
+    fn stop(self) {
+        self.remote.stop();
+        self.thread.join().unwrap().unsaved.unwrap();
+    }
+}
+
+#[test]
+fn time_in_which_the_machine_slept_is_a_gap_and_confirms_nothing() {
+    let (address, works) = platform();
+    let clock = Arc::new(Jumping::default());
+    let running = Running::start(config_for(address), Arc::clone(&clock) as Arc<dyn Clock>);
+    wait_for(&running.events, "the component is up", |event| is_phase(event, Phase::Up));
+    // One bad verdict, then sleep: it must not be confirmed by one of an hour later.
+    works.store(false, Ordering::SeqCst);
+    wait_for(
+        &running.events,
+        "a bad probe",
+        |event| matches!(event, Event::Probe(probe) if probe.verdict.is_bad()),
+    );
+    clock.0.store(3_600_000, Ordering::SeqCst);
+    works.store(true, Ordering::SeqCst);
+    let mut opened = false;
+    let gap = wait_for(&running.events, "the gap", |event| {
+        opened |= is_phase(event, Phase::Down);
+        matches!(event, Event::Gap(_))
+    });
+    let Event::Gap(gap) = &*gap else { panic!("{gap:?}") };
+    let length = (gap.until - gap.from).num_seconds();
+    assert!((3_590..=3_660).contains(&length), "{gap:?}");
+    if !opened {
+        wait_for(&running.events, "nothing is known after a gap", |event| is_phase(event, Phase::Unobserved));
+    }
+    wait_for(&running.events, "it is up again", |event| is_phase(event, Phase::Up));
+    running.stop();
+}
+
+#[test]
+fn a_platform_without_its_secret_is_blind_and_delays_no_other() {
+    let (address, works) = platform();
+    works.store(false, Ordering::SeqCst);
+    let (other, _) = platform();
+    let text = format!(
+        r#"
+        tenant = "engine-test"
+        environment = "sandbox"
+        [measurement]
+        timeout = "1s"
+        [platforms.late]
+        kind = "http"
+        base_url = "http://{address}"
+        bearer = {{ command = ["sh", "-c", "sleep 30"] }}
+        [platforms.locked]
+        kind = "http"
+        base_url = "http://{address}"
+        bearer = {{ env = "WARROOM_TEST_NEVER_SET" }}
+        [platforms.open]
+        kind = "http"
+        base_url = "http://{other}"
+        "#
+    );
+    let component = |id: &str| {
+        format!(
+            r#"
+            [[components]]
+            id = "{id}"
+            platform = "{id}"
+            tier = 1
+            target_rto = "30s"
+            kind = "api"
+            cadence = "1s"
+            burst = "100ms"
+            journey = [{{ name = "ready", get = "/ready" }}]
+            "#
+        )
+    };
+    let text = text + &component("late") + &component("locked") + &component("open");
+    let config = config::parse(&text, "the test's config").unwrap().config;
+    let running = Running::start(config, Arc::new(SystemClock));
+    let (mut failing, mut blind, mut up) = (false, 0, false);
+    wait_for(&running.events, "the open platform is seen while the others are locked out", |event| {
+        match event {
+            Event::Platform(platform) if platform.platform.as_str() == "locked" => {
+                failing = true;
+                assert!(platform.reason.as_ref().unwrap().contains("WARROOM_TEST_NEVER_SET"), "{platform:?}");
+            }
+            Event::Probe(probe) if probe.component_id.as_str() != "open" => {
+                assert_eq!(probe.verdict, warroom::domain::Verdict::Blind, "{probe:?}");
+                blind += 1;
+            }
+            Event::Phase(phase) if phase.component_id.as_str() != "open" => {
+                assert_eq!(phase.phase, Phase::Unobserved, "{phase:?}");
+            }
+            Event::Phase(phase) => up |= phase.phase == Phase::Up,
+            _ => {}
+        }
+        failing && blind >= 6 && up
+    });
+    running.stop();
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub use self::{
     pace::Pace,
 };
 use super::{
-    ComponentId, Event, Moment, Percent, Phase, ProbeReport, Roster, Span, StepState, Verdict, compliance,
+    ComponentId, Event, Moment, Phase, ProbeReport, Roster, Span, StepReport, StepState, Verdict, compliance,
     event::{
         BlipEvent, GapEvent, OutageEvent, OutageView, PhaseEvent, ProbeEvent, RecoveryEvent, SwitchEvent,
         UnmeasuredEvent, ViolationEvent,
@@ -59,6 +59,8 @@ struct Measured {
     goods: Goods,
     latest: Option<Latest>,
     observable: bool,
+    /// Its last verdict was blind only because a dependency had not been probed yet.
+    waits: bool,
 }
 
 /// The last own probe that was not overtaken: what dependants see of a component.
@@ -68,8 +70,8 @@ struct Latest {
     span: Span,
     evidence: Span,
     last_good_start: Option<Moment>,
-    failed_step: String,
-    onset_at: Option<DateTime<Utc>>,
+    /// Every step that failed, that of the evidence first, and when the platform saw it begin.
+    failed_steps: Vec<(String, Option<DateTime<Utc>>)>,
     reason: Option<String>,
     health_passed: Option<bool>,
 }
@@ -83,6 +85,14 @@ pub struct Observed {
     pub counted: Counted,
     /// The evidence that counted as bad: whose probe, and the failing interval.
     pub bad_evidence: Vec<(ComponentId, Span)>,
+    /// Places of components that were blind only until this one was probed: they can be probed at once.
+    pub freed: Vec<usize>,
+}
+
+impl Observed {
+    const fn nothing(events: Vec<Event>) -> Self {
+        Self { events, counted: Counted::Not, bad_evidence: Vec::new(), freed: Vec::new() }
+    }
 }
 
 impl Measurement {
@@ -111,6 +121,7 @@ impl Measurement {
                 goods: Goods::default(),
                 latest: None,
                 observable: card.observable,
+                waits: false,
             })
             .collect();
         Self {
@@ -159,10 +170,13 @@ impl Measurement {
     /// Takes one report. Reports of unknown components change nothing.
     pub fn observe(&mut self, report: &ProbeReport, now: Now) -> Observed {
         let Some(place) = self.position(&report.component_id) else {
-            return Observed { events: Vec::new(), counted: Counted::Not, bad_evidence: Vec::new() };
+            return Observed::nothing(Vec::new());
         };
+        let first = self.components[place].latest.is_none();
         let overtaken = self.take_in(place, report);
+        let freed = if first { self.freed_by(place) } else { Vec::new() };
         let judged = self.judge(place, report);
+        self.components[place].waits = self.lacks_a_probe(place);
         let mut events = vec![Event::Probe(ProbeEvent {
             at: now.wall,
             component_id: report.component_id.clone(),
@@ -175,7 +189,7 @@ impl Measurement {
             steps: report.steps.clone(),
         })];
         if overtaken {
-            return Observed { events, counted: Counted::Not, bad_evidence: Vec::new() };
+            return Observed::nothing(events);
         }
         let mut tracker = std::mem::take(&mut self.components[place].tracker);
         let mut ids = self.ids.clone();
@@ -217,7 +231,7 @@ impl Measurement {
         }
         events.extend(self.breach(place, now, judged.verdict.is_bad()));
         let bad_evidence = if counted == Counted::Bad { bad_evidence } else { Vec::new() };
-        Observed { events, counted, bad_evidence }
+        Observed { events, counted, bad_evidence, freed }
     }
 
     /// Puts a report where dependants see it; says whether it was overtaken and proves nothing.
@@ -226,14 +240,15 @@ impl Measurement {
         if report.verdict.is_bad() && component.goods.overtook(report.span.start) {
             return true;
         }
-        let failed = report.steps.iter().find(|step| step.state == StepState::Failed);
+        let mut failed: Vec<&StepReport> =
+            report.steps.iter().filter(|step| step.state == StepState::Failed).collect();
+        failed.sort_by_key(|step| step.span != Some(report.evidence));
         component.latest = Some(Latest {
             verdict: report.verdict,
             span: report.span,
             evidence: report.evidence,
             last_good_start: component.goods.last_start_before(report.evidence),
-            failed_step: failed.map(|step| step.name.to_string()).unwrap_or_default(),
-            onset_at: failed.and_then(|step| step.onset_at),
+            failed_steps: failed.iter().map(|step| (step.name.to_string(), step.onset_at)).collect(),
             reason: report.reason.clone(),
             health_passed: report.health_passed,
         });
@@ -241,6 +256,24 @@ impl Measurement {
             component.goods.add(report.span);
         }
         false
+    }
+
+    /// The components that only waited for the first probe of this one.
+    fn freed_by(&mut self, place: usize) -> Vec<usize> {
+        let mut freed = self.components[place].needed_by.clone();
+        freed.retain(|other| {
+            let ready = !self.lacks_a_probe(*other);
+            ready && std::mem::take(&mut self.components[*other].waits)
+        });
+        freed
+    }
+
+    /// Whether a dependency that could be probed has not been.
+    fn lacks_a_probe(&self, place: usize) -> bool {
+        self.components[place].needs.iter().any(|need| {
+            let need = &self.components[*need];
+            need.observable && need.latest.is_none()
+        })
     }
 
     fn judge(&self, place: usize, report: &ProbeReport) -> Judged {
@@ -308,13 +341,15 @@ impl Measurement {
             .filter_map(|part| {
                 let latest = self.components[*part].latest.as_ref()?;
                 let card = &self.roster.components[*part];
-                let step = &latest.failed_step;
+                let named = |(step, onset_at): &(String, Option<DateTime<Utc>>)| {
+                    let name = if *part == place { step.clone() } else { format!("{}: {step}", card.name) };
+                    (name, *onset_at)
+                };
                 Some(Failing {
                     part: &card.id,
                     evidence: latest.evidence,
                     last_good_start: latest.last_good_start,
-                    failed_step: if *part == place { step.clone() } else { format!("{}: {step}", card.name) },
-                    onset_at: latest.onset_at,
+                    failed_steps: latest.failed_steps.iter().map(named).collect(),
                 })
             })
             .collect()
@@ -435,6 +470,8 @@ impl Measurement {
         })];
         for place in 0..self.components.len() {
             let component = &mut self.components[place];
+            // A bad probe from before the gap confirms nothing after it, not in a dependant either.
+            component.latest.take_if(|latest| latest.verdict.is_bad());
             let overlap =
                 component.tracker.open().map_or(length, |outage| length.min(until.since(outage.t_detect)));
             if component.tracker.gap(overlap) {
@@ -442,14 +479,6 @@ impl Measurement {
             }
         }
         events
-    }
-
-    /// The live compliance of a component's open outage.
-    #[must_use]
-    pub fn live_compliance(&self, place: usize) -> Option<Percent> {
-        let component = self.components.get(place)?;
-        let outage = component.tracker.open()?;
-        Some(compliance::compliance(outage.elapsed(), component.rules.target))
     }
 
     fn phase_event(&self, place: usize, phase: Phase, now: Now) -> Option<Event> {

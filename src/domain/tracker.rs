@@ -115,11 +115,20 @@ pub struct Tracker {
     recent: VecDeque<bool>,
     /// Who served at the last probe that told.
     served: Option<String>,
+    /// T_restore of the last outage; a report that comes late never opens one before it.
+    last_restore: Option<Moment>,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self { phase: Phase::Unobserved, outage: None, bad_run: 0, recent: VecDeque::new(), served: None }
+        Self {
+            phase: Phase::Unobserved,
+            outage: None,
+            bad_run: 0,
+            recent: VecDeque::new(),
+            served: None,
+            last_restore: None,
+        }
     }
 }
 
@@ -207,6 +216,7 @@ impl Tracker {
         let Some(first_end) = fresh.iter().map(|failing| failing.evidence.end).min() else {
             return Counted::Not;
         };
+        let first_end = self.last_restore.map_or(first_end, |restored| first_end.max(restored));
         let served = &self.served;
         let outage = self.outage.get_or_insert_with(|| {
             Outage::draft(new_id(), first_end, now.wall_at(first_end), served.clone())
@@ -282,6 +292,7 @@ impl Tracker {
         let Some(outage) = self.outage.take() else { return };
         let Some(run) = outage.run.clone() else { return };
         let bounds = Bounds::of(&outage, &run);
+        self.last_restore = Some(run.first_end);
         self.recent.clear();
         self.phase = Phase::Up;
         changes.push(Change::Closed(Box::new(Closed {
@@ -336,10 +347,12 @@ impl Tracker {
     }
 
     /// Carries the state over a restart, perhaps to another monotonic clock: every instant moves by `shift` nanoseconds, and
-    /// durations across the change are wrong by at most `error`.
+    /// durations across the change are wrong by at most `error`, or by nobody knows how much.
     ///
     /// A good run begins anew: what came between the last save and the end of the old process is not known.
-    pub fn carry_over(&mut self, shift: i64, error: Duration) {
+    pub fn carry_over(&mut self, shift: i64, error: Option<Duration>) {
+        let moved = |moment: Moment| Moment::from_nanos(moment.as_nanos().saturating_add(shift));
+        self.last_restore = self.last_restore.map(moved);
         if let Some(outage) = &mut self.outage {
             outage.run = None;
             if self.phase == Phase::Recovering {

@@ -57,6 +57,14 @@ pub(super) struct Beginning {
 /// A component whose pace changed, by its place in the roster.
 pub(super) type NewPace = (usize, Pace);
 
+/// What follows from a report for the schedule.
+#[derive(Default)]
+pub(super) struct Follow {
+    pub(super) paces: Vec<NewPace>,
+    /// Components that are to be probed at once.
+    pub(super) probe_now: Vec<usize>,
+}
+
 impl Core {
     pub(super) fn new(beginning: Beginning) -> Self {
         let Beginning { roster, thresholds, seed, listeners, store, stored, boot_id } = beginning;
@@ -78,7 +86,7 @@ impl Core {
     }
 
     /// Tells what is measured, takes up what an earlier process left, and tells every component's phase.
-    pub(super) fn begin(&mut self, past: super::past::Past, now: Now, wall_error: std::time::Duration) {
+    pub(super) fn begin(&mut self, past: super::past::Past, now: Now) {
         self.picture.remember(past.recoveries, now.wall);
         self.picture.remember_events(past.events);
         // Whoever joins now gets the past with the picture and the rest as events.
@@ -90,16 +98,20 @@ impl Core {
         let orphaned: Vec<_> = past
             .kept
             .iter()
-            .filter(|(id, kept)| kept.is_open() && self.picture.position(id).is_none())
+            .filter(|(id, kept)| {
+                let card = self.picture.position(id).map(|place| &self.picture.roster.components[place]);
+                kept.is_open() && card.is_none_or(|card| !card.observable)
+            })
             .map(|(id, _)| id.clone())
             .collect();
         for id in orphaned {
             let text = format!(
-                "the outage of `{id}` from before the start is followed no longer: the config has no such component"
+                "the outage of `{id}` from before the start is followed no longer: the config has no such component, or none that this version can probe"
             );
             self.notice(now, &format!("outage of {id}"), true, text);
         }
-        let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error };
+        // No time source is asked yet, so nobody knows how wrong the wall clock was over a reboot.
+        let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error: None };
         for event in self.measurement.take_up(past.kept, &here) {
             self.publish(event);
         }
@@ -111,9 +123,9 @@ impl Core {
         }
     }
 
-    /// Takes one probe's report; says whose pace changed by it.
-    pub(super) fn report(&mut self, report: &ProbeReport, now: Now) -> Vec<NewPace> {
-        let Some(place) = self.measurement.position(&report.component_id) else { return Vec::new() };
+    /// Takes one probe's report.
+    pub(super) fn report(&mut self, report: &ProbeReport, now: Now) -> Follow {
+        let Some(place) = self.measurement.position(&report.component_id) else { return Follow::default() };
         let observed = self.measurement.observe(report, now);
         let mut changed = false;
         for event in observed.events {
@@ -125,7 +137,20 @@ impl Core {
         }
         self.deadline_stale |= changed;
         self.keep(place, changed, now);
-        self.repace(place, now.moment)
+        Follow { paces: self.repace(place, now.moment), probe_now: observed.freed }
+    }
+
+    /// The runner saw nothing between two instants.
+    pub(super) fn gap(&mut self, from: Moment, reason: &str, now: Now) {
+        tracing::warn!(seconds = now.moment.since(from).as_secs_f64(), reason, "nothing was seen");
+        for event in self.measurement.gap(from, now.moment, reason, now) {
+            self.publish(event);
+        }
+    }
+
+    /// Every pace that was told, for a schedule that begins anew.
+    pub(super) fn paces(&self) -> Vec<NewPace> {
+        self.paces.iter().enumerate().filter_map(|(place, pace)| Some((place, (*pace)?))).collect()
     }
 
     /// Tells what time alone brings about; says whose pace changed by it.

@@ -1,12 +1,12 @@
-//! Fetches the secrets of all platforms before the first probe.
+//! Fetches the secrets of the platforms, each platform's on a thread of its own.
 //!
-//! Invariant: a secret that cannot be fetched is said aloud and leaves its platform without credentials; no other
-//! platform waits for it.
+//! Invariant: a secret that cannot be fetched leaves its platform blind and is tried again; no other platform waits for it.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
 
 use crate::{
     config::model::{Config, Platform, Text},
@@ -14,34 +14,62 @@ use crate::{
     platform::Credentials,
 };
 
-/// What every platform's requests carry, and what could not be had.
-pub(super) struct Revealed {
-    pub(super) credentials: BTreeMap<PlatformId, Credentials>,
-    /// Platform and reason.
-    pub(super) failures: Vec<(PlatformId, String)>,
-}
+/// How long after a failure a secret is fetched again.
+const AGAIN_AFTER: Duration = Duration::from_mins(1);
 
-/// Fetches them, each platform's on a thread of its own.
-pub(super) async fn reveal(config: &Config) -> Revealed {
-    let tasks: Vec<_> = config
-        .platforms
-        .values()
-        .cloned()
-        .map(|platform| {
-            let id = platform.id.clone();
-            (id, tokio::task::spawn_blocking(move || of_platform(&platform)))
-        })
-        .collect();
-    let mut revealed = Revealed { credentials: BTreeMap::new(), failures: Vec::new() };
-    for (id, task) in tasks {
-        match task.await.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(credentials) => {
-                revealed.credentials.insert(id, credentials);
+/// A platform's credentials, or why they cannot be had.
+pub(super) type Fetched = (PlatformId, Result<Credentials, String>);
+
+/// Secrets that are on their way.
+#[derive(Default)]
+pub(super) struct Secrets(JoinSet<Fetched>);
+
+impl Secrets {
+    /// Begins to fetch those of every platform.
+    pub(super) fn of(config: &Config) -> Self {
+        let mut secrets = Self::default();
+        for platform in config.platforms.values() {
+            secrets.fetch(platform, Duration::ZERO);
+        }
+        secrets
+    }
+
+    /// Fetches one platform's once more, after a while.
+    pub(super) fn again(&mut self, platform: &std::sync::Arc<Platform>) {
+        self.fetch(platform, AGAIN_AFTER);
+    }
+
+    fn fetch(&mut self, platform: &std::sync::Arc<Platform>, after: Duration) {
+        let platform = std::sync::Arc::clone(platform);
+        self.0.spawn(async move {
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
             }
-            Err(reason) => revealed.failures.push((id, reason)),
+            let id = platform.id.clone();
+            if !has_secrets(&platform) {
+                return (id, of_platform(&platform));
+            }
+            let fetched = tokio::task::spawn_blocking(move || of_platform(&platform)).await;
+            (id, fetched.unwrap_or_else(|error| Err(error.to_string())))
+        });
+    }
+
+    /// The next that has come; waits for ever when none is on its way.
+    pub(super) async fn next(&mut self) -> Fetched {
+        loop {
+            match self.0.join_next().await {
+                Some(Ok(fetched)) => return fetched,
+                // A task that was cancelled belongs to an engine that ends.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
         }
     }
-    revealed
+}
+
+/// Whether anything must be fetched, which may block.
+fn has_secrets(platform: &Platform) -> bool {
+    platform.bearer.is_some() || platform.headers.iter().any(|(_, text)| matches!(text, Text::Secret(_)))
 }
 
 /// The credentials of one platform, or why they cannot be had. Blocks on files and programs.

@@ -2,26 +2,26 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chrono::SubsecRound;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
 };
 
 use super::{
-    Request, Setup, WALL_ERROR,
+    Request, Setup,
     core::{Beginning, Core, NewPace},
     past::Past,
-    secrets::Revealed,
+    secrets::Secrets,
 };
 use crate::{
     clock::SharedClock,
     config::model::Config,
     domain::{
-        Command, Event, PlatformId, ProbeReport, RecoveryRecord, StepState, Verdict,
+        Command, Event, Moment, PlatformId, ProbeReport, RecoveryRecord, StepState, Verdict,
         event::{BudgetEvent, Login, PlatformEvent},
         measurement::Thresholds,
     },
+    platform::Credentials,
     probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle},
     store::{Store, StoreHealth, Unsaved},
 };
@@ -32,6 +32,12 @@ const REPORTS: usize = 4096;
 const BATCH: usize = 64;
 /// How long the end waits for recoveries to reach the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first probes wait for secrets that are at hand at once.
+const SECRETS_PATIENCE: Duration = Duration::from_secs(1);
+/// Why a platform is locked out whose secrets are on their way.
+const PENDING: &str = "they are still being fetched";
+/// When this task has not run for so long, nothing was seen in between.
+const ASLEEP: Duration = Duration::from_secs(5);
 /// How often the core is asked what time alone has brought about.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -51,9 +57,20 @@ pub(super) struct Task {
     seed: u64,
     requests: mpsc::UnboundedReceiver<Request>,
     store: Store,
-    secrets: Revealed,
-    /// Platforms whose secrets could not be had, and why.
+    secrets: Secrets,
+    credentials: BTreeMap<PlatformId, Credentials>,
+    /// Platforms without their secrets, and why: what they answer says nothing of their components.
     locked_out: BTreeMap<PlatformId, String>,
+    /// The last instant at which this task is known to have run.
+    awake_at: Moment,
+    /// A probe that began before this instant saw the world before a gap.
+    seen_from: Moment,
+}
+
+/// A schedule and what comes out of it.
+struct Probes {
+    schedule: ScheduleHandle,
+    reports: mpsc::Receiver<ProbeOutput>,
 }
 
 impl Task {
@@ -62,7 +79,6 @@ impl Task {
         sender: mpsc::UnboundedSender<Request>,
         requests: mpsc::UnboundedReceiver<Request>,
         store: Store,
-        secrets: Revealed,
     ) -> Self {
         let Setup { config, clock, seed, folder: _, listeners } = setup;
         let thresholds = Thresholds {
@@ -82,7 +98,21 @@ impl Task {
             }),
             boot_id: boot_id(),
         });
-        Self { core, config, clock, seed, requests, store, secrets, locked_out: BTreeMap::new() }
+        let awake_at = clock.moment();
+        let locked_out = config.platforms.keys().map(|id| (id.clone(), PENDING.to_owned())).collect();
+        Self {
+            core,
+            secrets: Secrets::of(&config),
+            config,
+            clock,
+            seed,
+            requests,
+            store,
+            credentials: BTreeMap::new(),
+            locked_out,
+            awake_at,
+            seen_from: Moment::from_nanos(i64::MIN),
+        }
     }
 
     pub(super) async fn run(mut self, past: Past, length: Option<Duration>) -> Ended {
@@ -94,43 +124,91 @@ impl Task {
             recoveries = past.recoveries.len(),
             "the engine begins"
         );
-        self.core.begin(past, self.clock.now(), WALL_ERROR);
-        self.tell_secrets();
-        let (out, mut reports) = mpsc::channel(REPORTS);
+        self.core.begin(past, self.clock.now());
+        let mut probes = None;
+        if !self.wait_for_secrets().await {
+            let begun = probes.insert(self.begin_probes());
+            self.probe(begun, ends).await;
+        }
+        self.end(probes.map(|probes| probes.schedule)).await
+    }
+
+    /// Waits a little for the secrets that are at hand; says whether the end was asked for meanwhile.
+    async fn wait_for_secrets(&mut self) -> bool {
+        let patience = Instant::now() + SECRETS_PATIENCE;
+        while self.locked_out.values().any(|reason| reason == PENDING) {
+            tokio::select! {
+                biased;
+                request = self.requests.recv() => {
+                    if self.request(request, None) {
+                        return true;
+                    }
+                }
+                (platform, fetched) = self.secrets.next() => {
+                    self.take_secrets(platform, fetched);
+                }
+                () = tokio::time::sleep_until(patience) => return false,
+            }
+        }
+        false
+    }
+
+    fn begin_probes(&self) -> Probes {
+        let (out, reports) = mpsc::channel(REPORTS);
         let schedule = Schedule::start(
             &self.config.components,
-            &self.secrets.credentials,
+            &self.credentials,
             &self.config.canary,
             &self.clock,
             self.seed,
             out,
         );
+        set_paces(&schedule, self.core.paces());
+        Probes { schedule, reports }
+    }
+
+    /// Probes until the end is asked for or `ends` has come.
+    async fn probe(&mut self, probes: &mut Probes, ends: Option<Instant>) {
         let mut round = tokio::time::interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let deadline = self.deadline();
+            // What is rarely ready comes first, so that a flood of reports starves nothing.
             tokio::select! {
                 biased;
                 request = self.requests.recv() => {
-                    if self.request(request, &schedule) {
-                        break;
+                    if self.request(request, Some(&probes.schedule)) {
+                        return;
                     }
                 }
-                taken = reports.recv_many(&mut batch, BATCH) => {
-                    if taken == 0 {
-                        break;
-                    }
-                    for output in batch.drain(..) {
-                        self.take(output, &schedule);
+                () = sleep_until(ends) => return,
+                _ = round.tick() => self.tick(&probes.schedule),
+                () = sleep_until(deadline) => self.tick(&probes.schedule),
+                (platform, fetched) = self.secrets.next() => {
+                    if self.take_secrets(platform, fetched) {
+                        // What is under way without them would say nothing.
+                        *probes = self.begin_probes();
                     }
                 }
-                _ = round.tick() => self.tick(&schedule),
-                () = sleep_until(deadline) => self.tick(&schedule),
-                () = sleep_until(ends) => break,
+                taken = probes.reports.recv_many(&mut batch, BATCH), if !probes.reports.is_closed() => {
+                    self.notice_gap();
+                    for output in batch.drain(..taken) {
+                        self.take(output, &probes.schedule);
+                    }
+                }
             }
         }
-        self.end(schedule).await
+    }
+
+    /// Notices that this task did not run for a while: the machine slept, or the process was stopped or starved.
+    fn notice_gap(&mut self) {
+        let now = self.clock.now();
+        let last = std::mem::replace(&mut self.awake_at, now.moment);
+        if now.moment.since(last) >= ASLEEP {
+            self.seen_from = now.moment;
+            self.core.gap(last, "warroom did not run: suspended, stopped or starved", now);
+        }
     }
 
     fn deadline(&mut self) -> Option<Instant> {
@@ -139,12 +217,13 @@ impl Task {
     }
 
     /// Does what was asked; says whether that is the end.
-    fn request(&mut self, request: Option<Request>, schedule: &ScheduleHandle) -> bool {
+    fn request(&mut self, request: Option<Request>, schedule: Option<&ScheduleHandle>) -> bool {
         match request {
             None | Some(Request::Stop) => return true,
             Some(Request::Picture) => self.core.send_pictures(),
             Some(Request::Command(Command::ProbeNow { component_id })) => {
-                if let Some(place) = self.config.roster.position(&component_id) {
+                if let (Some(place), Some(schedule)) = (self.config.roster.position(&component_id), schedule)
+                {
                     schedule.probe_now(place);
                 }
             }
@@ -158,14 +237,20 @@ impl Task {
         let now = self.clock.now();
         match output {
             ProbeOutput::Report { place, mut report, .. } => {
+                if report.span.start < self.seen_from {
+                    return;
+                }
                 // Without its secrets a platform's answers say nothing of its components.
                 if let Some(reason) =
                     self.config.components.get(place).and_then(|one| self.locked_out.get(&one.platform.id))
                 {
                     *report = blind(&report, reason);
                 }
-                let paces = self.core.report(&report, now);
-                set_paces(schedule, paces);
+                let follow = self.core.report(&report, now);
+                set_paces(schedule, follow.paces);
+                for place in follow.probe_now {
+                    schedule.probe_now(place);
+                }
             }
             ProbeOutput::Budget { platform, throttled, retry_after } => {
                 tracing::info!(%platform, throttled, ?retry_after, "throttling");
@@ -182,6 +267,7 @@ impl Task {
     }
 
     fn tick(&mut self, schedule: &ScheduleHandle) {
+        self.notice_gap();
         let paces = self.core.tick(self.clock.now());
         set_paces(schedule, paces);
     }
@@ -192,24 +278,41 @@ impl Task {
         self.core.notice(self.clock.now(), "store", !health.is_well(), text);
     }
 
-    fn tell_secrets(&mut self) {
+    /// Takes what came of a platform's secrets; says whether its probes must begin anew with them.
+    fn take_secrets(&mut self, platform: PlatformId, fetched: Result<Credentials, String>) -> bool {
         let now = self.clock.now();
-        for (platform, reason) in std::mem::take(&mut self.secrets.failures) {
-            self.locked_out.insert(platform.clone(), reason.clone());
-            tracing::error!(%platform, %reason, "a secret cannot be had");
-            self.core.publish(Event::Platform(PlatformEvent {
-                at: now.wall.trunc_subsecs(3),
-                platform,
-                login: Login::Failing,
-                reason: Some(reason),
-            }));
-        }
+        let (login, reason, renewed) = match fetched {
+            Ok(credentials) => {
+                let before = self.locked_out.remove(&platform);
+                let renewed = !credentials.is_empty();
+                self.credentials.insert(platform.clone(), credentials);
+                if before.is_none_or(|before| before == PENDING) {
+                    return renewed;
+                }
+                (Login::Ok, None, renewed)
+            }
+            Err(reason) => {
+                tracing::error!(%platform, %reason, "a secret cannot be had");
+                if let Some(config) = self.config.platforms.get(&platform) {
+                    self.secrets.again(config);
+                }
+                let known = self.locked_out.insert(platform.clone(), reason.clone());
+                if known.as_ref() == Some(&reason) {
+                    return false;
+                }
+                (Login::Failing, Some(reason), false)
+            }
+        };
+        self.core.publish(Event::Platform(PlatformEvent { at: now.wall, platform, login, reason }));
+        renewed
     }
 
     /// Ends the probes, waits a little for recoveries on their way to the disk, and closes the store.
-    async fn end(mut self, schedule: ScheduleHandle) -> Ended {
-        let lateness = schedule.lateness();
-        schedule.stop().await;
+    async fn end(mut self, schedule: Option<ScheduleHandle>) -> Ended {
+        let lateness = schedule.as_ref().map(ScheduleHandle::lateness).unwrap_or_default();
+        if let Some(schedule) = schedule {
+            schedule.stop().await;
+        }
         self.core.keep_all(self.clock.now());
         let patience = Instant::now() + PATIENCE;
         while self.core.unstored() > 0 {

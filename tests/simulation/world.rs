@@ -289,7 +289,7 @@ impl World {
                 let here = KeptAt {
                     boot_id: self.boot.to_string(),
                     now: self.now(back),
-                    wall_error: Duration::from_millis(WALL_ERROR.unsigned_abs()),
+                    wall_error: self.random.bool().then(|| Duration::from_millis(WALL_ERROR.unsigned_abs())),
                 };
                 self.measurement.take_up(kept, &here);
                 self.save(back);

@@ -29,8 +29,9 @@ pub struct KeptAt {
     pub boot_id: String,
     /// Now, on both clocks.
     pub now: Now,
-    /// How wrong the wall clock may be; counted twice, once for each end of the gap, when the machine was rebooted.
-    pub wall_error: Duration,
+    /// How wrong the wall clock may be at most, counted twice, once for each end of the gap, when the machine was rebooted;
+    /// `None` when no time source tells.
+    pub wall_error: Option<Duration>,
 }
 
 impl Kept {
@@ -68,27 +69,29 @@ impl Measurement {
         let now = at.now;
         let mut seen_until = None;
         for (id, mut kept) in kept {
-            let Some(place) = self.position(&id) else { continue };
+            let Some(place) = self.position(&id).filter(|place| self.components[*place].observable) else {
+                continue;
+            };
             let same_boot = kept.boot_id == at.boot_id && kept.saved.moment <= now.moment;
             let (shift, error) = if same_boot {
-                (0, Duration::ZERO)
+                (0, Some(Duration::ZERO))
             } else {
                 let away = (now.wall - kept.saved.wall).max(chrono::TimeDelta::zero());
                 let saved_here =
                     now.moment.as_nanos().saturating_sub(away.num_nanoseconds().unwrap_or(i64::MAX));
-                (saved_here.saturating_sub(kept.saved.moment.as_nanos()), at.wall_error * 2)
+                (
+                    saved_here.saturating_sub(kept.saved.moment.as_nanos()),
+                    at.wall_error.map(|error| error * 2),
+                )
             };
             kept.tracker.carry_over(shift, error);
             let saved = crate::domain::Moment::from_nanos(kept.saved.moment.as_nanos().saturating_add(shift));
             seen_until = seen_until.max(Some(saved));
             let mut goods = Goods::default();
-            if let Some(good) = kept.last_good {
+            // The start of a good probe from before a reboot is known only to within the clocks' error, if at all.
+            if let (Some(good), Some(error)) = (kept.last_good, error) {
                 goods.add(good);
-                goods.carry_over(shift);
-                // The start of a good probe from before a reboot is known only to within the clocks' error.
-                if !same_boot {
-                    goods.carry_over(-i64::try_from(error.as_nanos()).unwrap_or(0));
-                }
+                goods.carry_over(shift.saturating_sub(i64::try_from(error.as_nanos()).unwrap_or(i64::MAX)));
             }
             let component = &mut self.components[place];
             component.goods = goods;

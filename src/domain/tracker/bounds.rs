@@ -86,6 +86,9 @@ impl Bounds {
                 notes.push(StampNote { step: stamp.step.clone(), why });
             }
         }
+        if let Some(lower) = outage.sure_before {
+            return Self { lower, upper: None, notes };
+        }
         let error = outage.clock_error;
         Self {
             lower: corners.b1.since(corners.b0).saturating_sub(error),

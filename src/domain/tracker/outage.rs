@@ -20,10 +20,8 @@ pub struct Failing<'a> {
     pub evidence: Span,
     /// The latest start of a good probe of this part that had ended by then.
     pub last_good_start: Option<Moment>,
-    /// What failed, as records name it.
-    pub failed_step: String,
-    /// When the platform itself saw the failing step's failure begin.
-    pub onset_at: Option<DateTime<Utc>>,
+    /// What failed, as records name it, the step that is the evidence first; and when the platform itself saw it begin.
+    pub failed_steps: Vec<(String, Option<DateTime<Utc>>)>,
 }
 
 /// An outage, confirmed or still a draft.
@@ -70,6 +68,9 @@ pub struct Outage {
     pub clock_unsafe: bool,
     /// How wrong durations are at most that cross a change of the monotonic clock.
     pub clock_error: Duration,
+    /// What it had provably lasted when the monotonic clock changed and nothing told how wrong the wall clock was: then only
+    /// this much is sure, and there is no upper bound.
+    pub sure_before: Option<Duration>,
     /// Stamps of the platform for the beginning of the failure, one for each step that gave one.
     pub onset_stamps: Vec<Stamp>,
     /// Stamps that were left aside.
@@ -132,6 +133,7 @@ impl Outage {
             violation_told: false,
             clock_unsafe: false,
             clock_error: Duration::ZERO,
+            sure_before: None,
             onset_stamps: Vec::new(),
             stamp_notes: Vec::new(),
             parts: Vec::new(),
@@ -162,11 +164,11 @@ impl Outage {
         }
         self.last_bad_start = self.last_bad_start.max(evidence.start);
         self.last_bad_end = self.last_bad_end.max(evidence.end);
-        if !self.failed_steps.contains(&failing.failed_step) {
-            self.failed_steps.push(failing.failed_step.clone());
-            if let Some(at) = failing.onset_at {
-                let stamp = Stamp::new(&failing.failed_step, Side::Onset, at, stamp_error, now);
-                self.onset_stamps.push(stamp);
+        for (step, onset_at) in &failing.failed_steps {
+            if !self.failed_steps.contains(step) {
+                self.failed_steps.push(step.clone());
+                let stamp = onset_at.map(|at| Stamp::new(step, Side::Onset, at, stamp_error, now));
+                self.onset_stamps.extend(stamp);
             }
         }
     }
@@ -256,7 +258,12 @@ impl Outage {
         Now { moment: self.t_detect, wall: self.t_detect_wall }.wall_at(moment)
     }
 
-    pub(super) fn carry_over(&mut self, shift: i64, error: Duration) {
+    /// `error` is by how much `shift` may be wrong; `None` when nobody knows.
+    pub(super) fn carry_over(&mut self, shift: i64, error: Option<Duration>) {
+        if error.is_none() {
+            let sure = self.sure_before.unwrap_or_default().max(self.last_bad_start.since(self.t_detect));
+            self.sure_before = Some(sure);
+        }
         let moved = |moment: Moment| Moment::from_nanos(moment.as_nanos().saturating_add(shift));
         for moment in [&mut self.t_detect, &mut self.last_bad_start, &mut self.last_bad_end] {
             *moment = moved(*moment);
@@ -272,6 +279,6 @@ impl Outage {
         for stamp in &mut self.onset_stamps {
             stamp.at = moved(stamp.at);
         }
-        self.clock_error += error;
+        self.clock_error += error.unwrap_or_default();
     }
 }
