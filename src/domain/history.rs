@@ -133,7 +133,9 @@ mod tests {
     fn only_verdicts_that_alternate_are_called_so() {
         let told = |verdicts: &[Verdict]| {
             let mut pattern = Pattern::default();
-            verdicts.iter().for_each(|verdict| pattern.add(*verdict));
+            for verdict in verdicts {
+                pattern.add(*verdict);
+            }
             pattern.alternates()
         };
         assert!(told(&[Verdict::Up, Verdict::Down].repeat(6)));

@@ -161,19 +161,19 @@ impl World {
         for place in 0..number {
             let cadence = [1000, 2000, 5000, 20_000][random.usize(0..4)];
             let burst = [250, 500, 1000][random.usize(0..3)];
-            let depends_on = (0..place)
+            let depends_on: Vec<ComponentId> = (0..place)
                 .filter(|_| random.u8(0..3) == 0)
                 .map(|other| ComponentId::new(format!("c{other}")))
                 .collect();
             let steps = random.usize(1..4);
-            cards.push(card(place, steps, cadence, burst, random.i64(4_000..60_000), depends_on));
+            cards.push(card(place, steps, cadence, burst, random.i64(4_000..60_000), &depends_on));
             parts.push(Part::random(&mut random, steps, cadence, horizon));
         }
         let roster = Arc::new(Roster {
             tenant: "t".into(),
             environment: Environment::Sandbox,
             demo: false,
-            window: Duration::from_secs(3600),
+            window: Duration::from_hours(1),
             platforms: Vec::new(),
             components: cards,
         });
@@ -227,7 +227,7 @@ impl World {
             if end == Some(at) {
                 let Some(Reverse((_, number))) = self.ends.pop() else { continue };
                 let Some(probe) = self.probes.remove(&number) else { continue };
-                self.finish(at, probe, tally)?;
+                self.finish(at, &probe, tally)?;
             } else {
                 for place in 0..self.parts.len() {
                     if self.parts[place].due <= at {
@@ -422,7 +422,7 @@ impl World {
         self.probes.insert(number, Probe { place, report, failure, number });
     }
 
-    fn finish(&mut self, at: Millis, probe: Probe, tally: &mut Tally) -> Result<(), String> {
+    fn finish(&mut self, at: Millis, probe: &Probe, tally: &mut Tally) -> Result<(), String> {
         let place = probe.place;
         self.parts[place].in_flight.retain(|flight| flight.number != probe.number);
         if let Some(failure) = probe.failure {
@@ -553,7 +553,7 @@ fn card(
     cadence: Millis,
     burst: Millis,
     target: Millis,
-    depends_on: Vec<ComponentId>,
+    depends_on: &[ComponentId],
 ) -> ComponentCard {
     let millis = |millis: Millis| Duration::from_millis(millis.unsigned_abs());
     ComponentCard {
@@ -566,7 +566,7 @@ fn card(
         cadence: millis(cadence),
         burst: millis(burst),
         steps: Vec::new(),
-        depends_on,
+        depends_on: depends_on.to_vec(),
         shares: Vec::new(),
         owner: None,
         runbook: None,
