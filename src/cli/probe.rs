@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
     domain::{ComponentId, ProbeReport, StepReport, StepState, Timings, Verdict},
@@ -57,11 +59,42 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     // A name resolution that still hangs keeps nobody from leaving.
     runtime.shutdown_background();
     if args.json {
-        output.json(&report)?;
+        output.json(&Told::of(&component.name, &report))?;
     } else {
         tell(&component.name, &report, output)?;
     }
     Ok(if report.verdict == Verdict::Up { Exit::Good } else { Exit::NotGood })
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    component_id: &'a ComponentId,
+    name: &'a str,
+    verdict: Verdict,
+    reason: Option<&'a str>,
+    served_by: Option<&'a str>,
+    /// Of the health step.
+    latency_ms: Option<f64>,
+    /// Of the whole journey, clean-up excluded.
+    total_ms: f64,
+    steps: &'a [StepReport],
+}
+
+impl<'a> Told<'a> {
+    fn of(name: &'a str, report: &'a ProbeReport) -> Self {
+        let millis = |duration: Duration| (duration.as_secs_f64() * 1e5).round() / 100.0;
+        Self {
+            component_id: &report.component_id,
+            name,
+            verdict: report.verdict,
+            reason: report.reason.as_deref(),
+            served_by: report.served_by.as_deref(),
+            latency_ms: report.latency.map(millis),
+            total_ms: millis(report.span.length()),
+            steps: &report.steps,
+        }
+    }
 }
 
 fn tell(name: &str, report: &ProbeReport, output: &mut Output) -> std::io::Result<()> {
