@@ -462,7 +462,6 @@ fn old_results_go_by_their_settings_and_recoveries_stay() {
     let (store, _) = open(folder.path(), settings);
     store.handle().record_probe(&probe(10_000, Verdict::Up, None));
     store.close().unwrap();
-    let reader = Store::read(folder.path()).unwrap();
     assert_eq!(minutes(at(0)), 2, "then the minutes");
     assert_eq!(events(folder.path(), 10).len(), 0);
     assert_eq!(ids(folder.path()), expected(0..1));
