@@ -162,3 +162,21 @@ fn a_restart_on_a_full_disk_keeps_nobody_from_measuring_and_forgets_nothing() {
         assert_eq!(records.status.code(), Some(0), "{}", String::from_utf8_lossy(&records.stderr));
     }
 }
+
+/// One row that says nothing is no reason to stop measuring.
+#[test]
+fn an_event_that_cannot_be_read_is_said_and_measuring_goes_on() {
+    let (_platform, folder) = well();
+    let mut agent = Agent::start(folder.path());
+    agent.probe("up");
+    agent.signal(rustix::process::Signal::TERM);
+    let connection = rusqlite::Connection::open(data(folder.path()).join("warroom.db")).unwrap();
+    let changed = connection.execute("UPDATE events SET event = '{}' WHERE seq = 1", []).unwrap();
+    assert_eq!(changed, 1);
+    drop(connection);
+    let mut agent = Agent::start(folder.path());
+    let notice = agent.event("notice", |event| event["event"] == "notice");
+    assert!(notice["text"].as_str().unwrap().contains("1 events cannot be read"), "{notice}");
+    agent.probe("up");
+    agent.kill();
+}
