@@ -199,11 +199,11 @@ fn run(cli: Cli, output: &mut Output) -> Outcome {
     }
 }
 
-/// Says what went wrong. A reader that has closed its end wants no more: that ends quietly.
+/// Says what went wrong. A reader that has closed its end wants no more: that ends quietly, as it would have ended.
 fn conclude(outcome: Outcome, output: &mut Output) -> Exit {
-    let outcome = outcome.and_then(|exit| {
-        output.flush()?;
-        Ok(exit)
+    let outcome = outcome.and_then(|exit| match output.flush() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(exit),
     });
     match outcome {
         Ok(exit) => exit,

@@ -150,7 +150,9 @@ fn open(
         let _ = health.send(Request::Health(change));
     });
     let store = Store::open(folder, settings, now, tell)?;
-    let mut past = past::Past::read(folder, now, config.measurement.window)?;
+    let mut past = past::Past::read(folder, now, config.measurement.window);
     past.notices.extend(store.warnings().iter().cloned());
+    // They stand under one name, where a later one would take the place of an earlier.
+    past.notices = (!past.notices.is_empty()).then(|| past.notices.join("; ")).into_iter().collect();
     Ok((store, past))
 }

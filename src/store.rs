@@ -32,7 +32,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 pub use self::{
-    error::StoreError,
+    error::{StoreError, Unreadable},
     folder::FolderError,
     health::StoreHealth,
     lock::{Holder, Lock, LockError},

@@ -186,7 +186,7 @@ fn those_who_only_look_never_keep_an_engine_from_starting() {
 struct Mounted(TempDir);
 
 impl Mounted {
-    /// `None`, said aloud, where mounting is not permitted.
+    /// `None`, said aloud, where mounting is not permitted; with `CI` set it fails instead.
     fn new(size: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let options = format!("size={size},mode=0700");
@@ -195,6 +195,7 @@ impl Mounted {
         if mounted.is_ok_and(|mounted| mounted.status.success()) {
             return Some(Self(folder));
         }
+        assert!(std::env::var_os("CI").is_none(), "no tmpfs may be mounted here, and CI must not skip");
         std::io::stderr().write_all(b"SKIPPED: no tmpfs may be mounted here\n").unwrap();
         None
     }
@@ -251,6 +252,57 @@ fn a_store_can_be_opened_on_a_full_disk_and_begins_when_there_is_room() {
     store.handle().record_recovery(record(0), None, done);
     std::fs::remove_file(&ballast).unwrap();
     assert_eq!(acknowledged.recv_timeout(Duration::from_secs(30)), Ok(()));
+}
+
+#[test]
+fn damage_on_a_disk_that_is_really_full_costs_no_recovery() {
+    let wait = Duration::from_secs(30);
+    for room in [0, 40, 80] {
+        let Some(disk) = Mounted::new("3m") else { return };
+        let folder = disk.0.path();
+        let store = Store::open(folder, Settings::default(), now(), Box::new(|_| {})).unwrap();
+        for number in 0..3 {
+            store.handle().record_recovery(record(number), None, Box::new(|| {}));
+        }
+        store.close().unwrap();
+        damage(&folder.join("warroom.db"), "events");
+        let ballast = folder.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        file.set_len(file.metadata().unwrap().len() - room * 1024).unwrap();
+        // An open file would keep its room after its removal.
+        drop(file);
+        for _ in 0..2 {
+            // Each start may try, and none may lose what it could not carry over.
+            drop(Store::open(folder, Settings::default(), now(), Box::new(|_| {})).unwrap());
+        }
+        let (sender, health) = mpsc::channel();
+        let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+        let store = Store::open(folder, Settings::default(), now(), tell).unwrap();
+        assert_eq!(health.try_recv(), Ok(StoreHealth::DiskFull), "{room} KiB are too little");
+        std::fs::remove_file(&ballast).unwrap();
+        let (sender, acknowledged) = mpsc::channel();
+        let done = Box::new(move || sender.send(()).unwrap_or_default());
+        store.handle().record_recovery(record(3), None, done);
+        assert_eq!(acknowledged.recv_timeout(wait), Ok(()));
+        let told = health.recv_timeout(wait).unwrap();
+        assert!(matches!(told, StoreHealth::Corrupt { carried: 3, .. }), "{room} KiB: {told:?}");
+        store.close().unwrap();
+        let kept: Vec<_> =
+            Store::read(folder).unwrap().recoveries(None, None).map(|one| one.unwrap().id).collect();
+        assert_eq!(kept, ["outage-00000", "outage-00001", "outage-00002", "outage-00003"], "{room} KiB");
+    }
+}
+
+/// Overwrites the table's root page.
+fn damage(path: &Path, table: &str) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let root: u32 = connection
+        .query_row("SELECT rootpage FROM sqlite_master WHERE name = ?1", [table], |row| row.get(0))
+        .unwrap();
+    drop(connection);
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xFF; 4096], u64::from(root - 1) * 4096).unwrap();
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::{
     io::IsTerminal as _,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::Duration,
 };
@@ -44,7 +45,8 @@ pub enum EventFormat {
     Json,
 }
 
-/// Lines that may wait for a slow reader of the events; beyond that probe events are left out, and it is said.
+/// Probes and outages' progress that may wait for a slow reader of the events; beyond that they are left out, and it is
+/// said. Everything else is rare, and waits as long as it must.
 const WAITING: usize = 65_536;
 /// How long the end waits for a reader of the events who has stopped reading.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -65,6 +67,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let remote = mailbox.remote();
     let printer = args.events.map(|EventFormat::Json| Printer::begin(remote.clone())).transpose()?;
     let (listener, printing) = printer.unzip();
+    let left_out = listener.as_ref().map(|listener| Arc::clone(&listener.left_out));
     let setup = Setup {
         config,
         clock: start::clock(),
@@ -80,16 +83,33 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     })?;
     // What still blocks, a name resolution for one, keeps nobody from leaving.
     runtime.shutdown_background();
-    if let Some(printed) = printing
-        && printed.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
-    {
-        output
-            .words("warroom: whoever reads the events has stopped reading; the last events were not printed");
+    let printed = printing.map_or(Ok(()), |printed| match printed.recv_timeout(PATIENCE) {
+        Ok(printed) => printed,
+        Err(RecvTimeoutError::Timeout) => {
+            output.words(
+                "warroom: whoever reads the events has stopped reading; the last events were not printed",
+            );
+            Ok(())
+        }
+        // The thread panicked, and its panic has been told.
+        Err(RecvTimeoutError::Disconnected) => Ok(()),
+    });
+    match left_out.map_or(0, |count| count.load(Ordering::Relaxed)) {
+        0 => {}
+        count => output.words(&format!(
+            "warroom: the reader of the events was too slow: {count} probe and outage events were left out"
+        )),
     }
     if let Ok(ended) = &ended {
         tell_lateness(&ended.lateness);
     }
-    start::ended(ended, signal.map_or(Exit::Good, Exit::Signal))
+    let exit = start::ended(ended, signal.map_or(Exit::Good, Exit::Signal))?;
+    printed.map_err(|error| {
+        Failure::cannot_go_on(anyhow::Error::new(error).context(
+            "the events could not be written to standard output; measuring went on without printing them",
+        ))
+    })?;
+    Ok(exit)
 }
 
 /// Says how punctual the probes were: what a cadence can be trusted for on this machine.
@@ -141,35 +161,67 @@ fn first_signal(remote: Remote) -> std::io::Result<impl Future<Output = u8>> {
 
 /// Prints events on a thread of its own, so that a slow reader delays nothing.
 struct Printer {
-    lines: SyncSender<Arc<Event>>,
-    left_out: u64,
+    events: Sender<Arc<Event>>,
+    /// How many events that may be left out wait for the reader.
+    waiting: Arc<AtomicUsize>,
+    /// How many were left out.
+    left_out: Arc<AtomicU64>,
+    /// How many of those had been told when the reader last went on.
+    told: u64,
 }
 
 impl Printer {
-    /// The second value is told, by closing, when everything is printed.
-    fn begin(remote: Remote) -> Result<(Self, Receiver<()>), Failure> {
-        let (lines, waiting) = sync_channel::<Arc<Event>>(WAITING);
-        let (done, printed) = sync_channel(0);
+    /// The second value is told how it ended when everything is printed, or nothing can be any more.
+    fn begin(remote: Remote) -> Result<(Self, Receiver<std::io::Result<()>>), Failure> {
+        let (printer, events) = Self::new();
+        let waiting = Arc::clone(&printer.waiting);
+        let (done, printed) = channel();
         std::thread::Builder::new()
             .name("events".to_owned())
             .spawn(move || {
-                let _told_by_closing: SyncSender<()> = done;
                 let mut output = Output::standard();
-                if print(&waiting, &mut output).is_err() {
+                let ended = match print(&events, &waiting, &mut output) {
                     // Nobody reads the events any more: that is how a reader says that it has enough.
-                    remote.stop();
-                }
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                        remote.stop();
+                        Ok(())
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the events cannot be written; measuring goes on without printing them");
+                        Err(error)
+                    }
+                    Ok(()) => Ok(()),
+                };
+                // Whoever waited has lost patience if this is not taken.
+                let _ = done.send(ended);
             })
             .map_err(Failure::cannot_go_on)?;
-        Ok((Self { lines, left_out: 0 }, printed))
+        Ok((printer, printed))
+    }
+
+    fn new() -> (Self, Receiver<Arc<Event>>) {
+        let (sender, events) = channel();
+        let (waiting, left_out) = (Arc::default(), Arc::default());
+        (Self { events: sender, waiting, left_out, told: 0 }, events)
     }
 }
 
-fn print(waiting: &Receiver<Arc<Event>>, output: &mut Output) -> std::io::Result<()> {
-    while let Ok(event) = waiting.recv() {
-        output.json(&*event)?;
-        while let Ok(event) = waiting.try_recv() {
-            output.json(&*event)?;
+/// What a later event of the same kind makes good.
+fn may_be_left_out(event: &Event) -> bool {
+    matches!(event, Event::Probe(_) | Event::Outage(_))
+}
+
+fn print(events: &Receiver<Arc<Event>>, waiting: &AtomicUsize, output: &mut Output) -> std::io::Result<()> {
+    let line = |event: &Event, output: &mut Output| {
+        if may_be_left_out(event) {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        output.json(event)
+    };
+    while let Ok(event) = events.recv() {
+        line(&event, output)?;
+        while let Ok(event) = events.try_recv() {
+            line(&event, output)?;
         }
         output.flush()?;
     }
@@ -178,16 +230,62 @@ fn print(waiting: &Receiver<Arc<Event>>, output: &mut Output) -> std::io::Result
 
 impl Listener for Printer {
     fn event(&mut self, event: &Arc<Event>) {
-        match self.lines.try_send(Arc::clone(event)) {
-            Ok(()) if self.left_out > 0 => {
-                tracing::warn!(
-                    events = self.left_out,
-                    "the reader of the events was too slow; events were left out"
-                );
-                self.left_out = 0;
+        if may_be_left_out(event) {
+            if self.waiting.load(Ordering::Relaxed) >= WAITING {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
+                return;
             }
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => self.left_out += 1,
+            let left_out = self.left_out.load(Ordering::Relaxed);
+            if left_out > self.told {
+                tracing::warn!(
+                    events = left_out - self.told,
+                    "the reader of the events was too slow; probe and outage events were left out"
+                );
+                self.told = left_out;
+            }
+            self.waiting.fetch_add(1, Ordering::Relaxed);
         }
+        if self.events.send(Arc::clone(event)).is_err() && may_be_left_out(event) {
+            // Nothing is printed any more, which has been told.
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        ComponentId, PathName, Verdict,
+        event::{BlipEvent, ProbeEvent},
+    };
+
+    #[test]
+    fn a_slow_reader_costs_probes_and_nothing_else() {
+        let (mut printer, events) = Printer::new();
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let component_id = ComponentId::new("crm");
+        let probe = Arc::new(Event::Probe(ProbeEvent {
+            at,
+            component_id: component_id.clone(),
+            path: PathName::primary(),
+            verdict: Verdict::Up,
+            latency_ms: None,
+            served_by: None,
+            reason: None,
+            burst: false,
+            steps: Vec::new(),
+        }));
+        let blip = Arc::new(Event::Blip(BlipEvent { at, component_id, reason: None }));
+        for _ in 0..WAITING + 7 {
+            printer.event(&probe);
+        }
+        for _ in 0..3 {
+            printer.event(&blip);
+        }
+        assert_eq!(printer.left_out.load(Ordering::Relaxed), 7);
+        let waiting: Vec<_> = events.try_iter().collect();
+        assert_eq!(waiting.len(), WAITING + 3);
+        assert!(waiting.iter().rev().take(3).all(|event| **event == *blip), "nothing else is left out");
     }
 }

@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Write};
 pub struct Output {
     results: Box<dyn Write + Send>,
     words: Box<dyn Write + Send>,
+    /// Whether results may wait in the buffer.
+    waiting: bool,
 }
 
 impl Output {
@@ -18,12 +20,13 @@ impl Output {
     /// Other streams, for tests.
     #[must_use]
     pub fn new(results: Box<dyn Write + Send>, words: Box<dyn Write + Send>) -> Self {
-        Self { results, words }
+        Self { results, words, waiting: false }
     }
 
     /// Writes a line of results, without what could move a cursor or reorder the line. It may stay in a buffer until
     /// [`Output::flush`].
     pub fn line(&mut self, text: &str) -> io::Result<()> {
+        self.waiting = true;
         self.results.write_all(plain(text).as_bytes())?;
         self.results.write_all(b"\n")
     }
@@ -31,18 +34,21 @@ impl Output {
     /// Writes one JSON value as one line; control and bidi characters in its texts are escaped, so nothing is lost.
     pub fn json(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
+        self.waiting = true;
         self.results.write_all(escaped(&text).as_bytes())?;
         self.results.write_all(b"\n")
     }
 
     /// The stream of results itself, for a generator that writes its own lines.
     pub fn results(&mut self) -> &mut (dyn Write + Send) {
+        self.waiting = true;
         &mut *self.results
     }
 
-    /// Sends the results on their way.
+    /// Sends the results on their way. Without any the stream is left alone: another thread may be stuck in it, with a
+    /// reader who has stopped reading.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.results.flush()
+        if std::mem::take(&mut self.waiting) { self.results.flush() } else { Ok(()) }
     }
 
     /// Tells a person something. A standard error that nobody reads any more is no reason to fail.

@@ -9,7 +9,7 @@ use super::{Exit, Failure, Global, Outcome, Output};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{ComponentId, RecoveryRecord},
-    store::{Store, folder},
+    store::{Store, Unreadable, folder},
 };
 
 /// Prints the measured recoveries, one a line.
@@ -55,14 +55,21 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     if args.format == Format::Csv {
         output.line(&COLUMNS.map(|(name, _)| name).join(","))?;
     }
-    for record in reader.recoveries(since, component.as_ref()) {
-        let record = record.map_err(Failure::cannot_go_on)?;
+    let mut unreadable = Unreadable::default();
+    for record in reader.recoveries(since, component.as_ref()).filter_map(|one| unreadable.sift(one)) {
         match args.format {
             Format::Jsonl => output.json(&record)?,
             Format::Csv => output.line(&csv_line(&record))?,
         }
     }
-    Ok(Exit::Good)
+    match unreadable.told("recoveries") {
+        None => Ok(Exit::Good),
+        Some(words) => {
+            // The rest has its place in the pipe before the words say what is missing.
+            output.flush()?;
+            Err(Failure::cannot_go_on(anyhow::anyhow!(words)))
+        }
+    }
 }
 
 fn before(now: DateTime<Utc>, length: Duration) -> DateTime<Utc> {

@@ -8,8 +8,14 @@ use serde::Serialize;
 use super::{Exit, Failure, Global, Outcome, Output};
 use crate::{
     clock::{Clock, SystemClock},
-    domain::record::{ClockState, Mode},
-    store::{Holder, Lock, LockError, StatusFile, folder, status},
+    domain::{
+        Phase, Verdict,
+        record::{ClockState, Mode},
+    },
+    store::{
+        Holder, Lock, LockError, StatusFile, folder,
+        status::{self, OpenOutage},
+    },
 };
 
 /// After so long without a word from the engine its last one is not believed any longer.
@@ -17,8 +23,8 @@ const STALE: TimeDelta = TimeDelta::seconds(60);
 
 /// Says in one line how things stand.
 ///
-/// The worst state, the open outages, the drill, the mode, as the data folder's engine last told them. Exit 0 when every component is up; 1 otherwise, and when no
-/// engine runs.
+/// The worst state, the open outages, the drill, the mode, as the data folder's engine last told them. Exit 0 when every component is up; 1 otherwise, when one
+/// cannot be seen (blind), and when no engine runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -70,12 +76,17 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             believe(&holder, file, SystemClock.wall())
         }
     };
-    if args.json {
-        output.json(&Report { engine, status: status.as_ref() })?;
+    let written = if args.json {
+        output.json(&Report { engine, status: status.as_ref() })
     } else if engine == Engine::None {
-        output.line(&format!("no engine works on {}", folder.display()))?;
+        output.line(&format!("no engine works on {}", folder.display()))
     } else {
-        output.line(&sentence(engine, status.as_ref()))?;
+        output.line(&sentence(engine, status.as_ref()))
+    };
+    match written {
+        // Whoever wants the code alone need not read the line.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
     }
     let good = engine == Engine::Running && status.is_some_and(|status| status.is_good());
     Ok(if good { Exit::Good } else { Exit::NotGood })
@@ -104,13 +115,16 @@ fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
     if status.demo {
         line += "DEMO · ";
     }
-    let _ = write!(line, "{} · {}/{} up", status.worst.word().to_uppercase(), status.up, status.components);
+    let _ = write!(line, "{} · {}/{} up", worst(status).to_uppercase(), status.up, status.components);
+    if status.blind > 0 {
+        let _ = write!(line, " · {} blind", status.blind);
+    }
     for outage in &status.outages {
         let _ = write!(
             line,
             " · {} {} since {} ({} % of RTO)",
             outage.name,
-            outage.phase.word(),
+            state(outage),
             outage.since.format("%H:%M:%SZ"),
             outage.rto_used_percentage
         );
@@ -131,11 +145,29 @@ fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
     line
 }
 
+/// What an outage is called: as bad as it is, and once it goes on, how far it has come.
+const fn state(outage: &OpenOutage) -> &'static str {
+    match outage.phase {
+        Phase::Down => outage.verdict.word(),
+        phase => phase.word(),
+    }
+}
+
+fn worst(status: &StatusFile) -> &'static str {
+    let mut down = status.outages.iter().filter(|outage| outage.phase == Phase::Down).peekable();
+    match status.worst {
+        // Down is down only where the worst outage is.
+        Phase::Down if down.peek().is_some() && down.all(|outage| outage.verdict == Verdict::Degraded) => {
+            Verdict::Degraded.word()
+        }
+        phase => phase.word(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ComponentId, Percent, Phase, Verdict};
-    use crate::store::status::OpenOutage;
+    use crate::domain::{ComponentId, Percent};
 
     fn status(at: DateTime<Utc>) -> StatusFile {
         StatusFile {
@@ -145,6 +177,7 @@ mod tests {
             demo: false,
             worst: Phase::Down,
             up: 11,
+            blind: 1,
             components: 12,
             outages: vec![OpenOutage {
                 component_id: ComponentId::new("crm"),
@@ -171,8 +204,16 @@ mod tests {
         let line = sentence(Engine::Running, Some(&status(DateTime::UNIX_EPOCH)));
         assert_eq!(
             line,
-            "DOWN · 11/12 up · CRM lookup down since 00:00:00Z (42.0 % of RTO) · no drill · alerting · the disk is full"
+            "DEGRADED · 11/12 up · 1 blind · CRM lookup degraded since 00:00:00Z (42.0 % of RTO) · no drill · alerting · the \
+             disk is full"
         );
+        let mut status = status(DateTime::UNIX_EPOCH);
+        status.outages[0].verdict = Verdict::Down;
+        let line = sentence(Engine::Running, Some(&status));
+        assert!(line.starts_with("DOWN · ") && line.contains("CRM lookup down since"), "{line}");
+        (status.worst, status.outages[0].phase) = (Phase::Recovering, Phase::Recovering);
+        let line = sentence(Engine::Running, Some(&status));
+        assert!(line.starts_with("RECOVERING · ") && line.contains("CRM lookup recovering since"), "{line}");
     }
 
     #[test]

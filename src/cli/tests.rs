@@ -130,6 +130,14 @@ fn a_reader_that_went_away_is_no_failure_and_gets_no_words() {
 }
 
 #[test]
+fn a_reader_that_went_away_does_not_make_a_bad_outcome_good() {
+    let closed = io::BufWriter::new(Closed);
+    let mut output = Output::new(Box::new(closed), Box::new(Kept::default()));
+    output.line("DOWN").unwrap();
+    assert_eq!(conclude(Ok(Exit::NotGood), &mut output), Exit::NotGood);
+}
+
+#[test]
 fn a_failure_is_told_in_words_and_never_exits_with_0() {
     let words = Kept::default();
     let mut output = Output::new(Box::new(Kept::default()), Box::new(words.clone()));
@@ -222,6 +230,19 @@ fn records_are_printed_as_the_contract_names_them() {
     assert_eq!(captured(|output| records::run(&global, &args, output)).1, "");
     let args = records_args("warroom records --since 1d");
     assert_eq!(captured(|output| records::run(&global, &args, output)).1, "", "they are older");
+}
+
+#[test]
+fn a_recovery_that_cannot_be_read_is_said_after_the_rest() {
+    let (folder, global, lock) = folder_with(3);
+    drop(lock);
+    let connection = rusqlite::Connection::open(folder.path().join("warroom.db")).unwrap();
+    connection.execute("UPDATE recoveries SET record = '{' WHERE seq = 2", []).unwrap();
+    drop(connection);
+    let args = records_args("warroom records");
+    let (exit, results, words) = captured(|output| records::run(&global, &args, output));
+    assert_eq!((exit, results.lines().count()), (Exit::CannotGoOn, 2));
+    assert!(words.contains("1 recoveries cannot be read") && words.contains("row 2"), "{words}");
 }
 
 #[test]

@@ -189,7 +189,7 @@ impl Picture {
             }
             Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) => {}
         }
-        if !matches!(**event, Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_)) {
+        if is_notable(event) {
             self.notable.push_back(Arc::clone(event));
             if self.notable.len() > NOTABLE {
                 self.notable.pop_front();
@@ -208,8 +208,18 @@ impl Picture {
     }
 
     /// Takes in notable events that were kept from before this engine started, oldest first; they are shown, and change nothing else.
+    ///
+    /// Every start tells every component's phase: those that say nothing new are left out.
     pub fn remember_events(&mut self, events: impl IntoIterator<Item = Arc<Event>>) {
-        self.notable.extend(events);
+        let mut phases: HashMap<(ComponentId, PathName), Phase> = HashMap::new();
+        self.notable.extend(events.into_iter().filter(|event| match &**event {
+            Event::Phase(phase) if phase.phase == Phase::Unobserved => false,
+            Event::Phase(phase) => {
+                let path = (phase.component_id.clone(), phase.path.clone());
+                phases.insert(path, phase.phase).unwrap_or(Phase::Up) != phase.phase
+            }
+            event => is_notable(event),
+        }));
         let surplus = self.notable.len().saturating_sub(NOTABLE);
         self.notable.drain(..surplus);
     }
@@ -269,6 +279,11 @@ impl Picture {
     }
 }
 
+/// Whether a person would want to read it later.
+const fn is_notable(event: &Event) -> bool {
+    !matches!(event, Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_))
+}
+
 impl ComponentPicture {
     fn new(slice_seconds: u32) -> Self {
         Self {
@@ -310,5 +325,52 @@ impl OutageView {
     #[must_use]
     pub fn live_compliance(&self, target: Duration) -> Percent {
         compliance::compliance(self.elapsed(), target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        Environment,
+        event::{BlipEvent, PhaseEvent},
+    };
+
+    #[test]
+    fn restarts_leave_no_trail_of_phases_that_say_nothing() {
+        let at = DateTime::UNIX_EPOCH;
+        let component_id = ComponentId::new("crm");
+        let phase = |phase| {
+            let (component_id, path) = (component_id.clone(), PathName::primary());
+            Arc::new(Event::Phase(PhaseEvent {
+                at,
+                component_id,
+                path,
+                phase,
+                t_detect_epoch: None,
+                outage: None,
+            }))
+        };
+        let blip = Arc::new(Event::Blip(BlipEvent { at, component_id: component_id.clone(), reason: None }));
+        let start = [phase(Phase::Unobserved), phase(Phase::Up)];
+        let down = [phase(Phase::Unobserved), phase(Phase::Down)];
+        let mut past = start.to_vec();
+        past.extend(start.clone());
+        past.push(Arc::clone(&blip));
+        past.extend(down.clone());
+        past.extend(down);
+        past.extend(start.clone());
+        past.extend(start);
+        let roster = Roster {
+            tenant: "t".to_owned(),
+            environment: Environment::Sandbox,
+            demo: false,
+            window: Duration::from_secs(1),
+            platforms: Vec::new(),
+            components: Vec::new(),
+        };
+        let mut picture = Picture::new(Arc::new(roster));
+        picture.remember_events(past);
+        assert_eq!(picture.notable, [blip, phase(Phase::Down), phase(Phase::Up)]);
     }
 }

@@ -6,13 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     domain::{ComponentId, Event, PathName, RecoveryRecord, measurement::Kept},
-    store::{Store, StoreError},
+    store::{Progress, Store, StoreError, Unreadable},
 };
 
 /// How far back recoveries are read for the screen; the store keeps them for ever.
 const RECOVERIES: TimeDelta = TimeDelta::days(90);
-/// How many events of earlier processes the screen begins with.
-const EVENTS: usize = 100;
+/// How many events of earlier processes are read for the screen; many of them say only that an engine began.
+const EVENTS: usize = 1_000;
 
 /// What is taken up at the start.
 #[derive(Debug, Default)]
@@ -25,28 +25,54 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// Reads it. Blocks on the disk.
-    pub(super) fn read(folder: &Path, now: DateTime<Utc>, window: Duration) -> Result<Self, StoreError> {
-        let reader = Store::read(folder)?;
+    /// Reads it. What cannot be read keeps nobody from measuring: it is said. Blocks on the disk.
+    pub(super) fn read(folder: &Path, now: DateTime<Utc>, window: Duration) -> Self {
         let mut past = Self::default();
-        let since = now - TimeDelta::from_std(window).unwrap_or(RECOVERIES).max(RECOVERIES);
-        for record in reader.recoveries(Some(since), None) {
-            past.recoveries.push(Arc::new(record?));
-        }
-        past.events = reader.last_events(EVENTS)?;
-        for progress in reader.open_progress()? {
-            if progress.path != PathName::primary() {
-                continue;
+        let reader = match Store::read(folder) {
+            Ok(reader) => reader,
+            Err(error) => {
+                past.notices.push(format!(
+                    "nothing from before the start can be read ({error}); an outage that was open begins anew with the next \
+                     probes"
+                ));
+                return past;
             }
+        };
+        let since = now - TimeDelta::from_std(window).unwrap_or(RECOVERIES).max(RECOVERIES);
+        past.recoveries =
+            past.readable("recoveries", reader.recoveries(Some(since), None).map(|one| one.map(Arc::new)));
+        past.events = match reader.last_events(EVENTS) {
+            Ok(events) => past.readable("events", events),
+            Err(error) => past.readable("events", std::iter::once(Err(error))),
+        };
+        match reader.open_progress() {
+            Ok(progress) => past.take_up(progress),
+            Err(error) => past.notices.push(format!(
+                "what was measured when the last engine ended cannot be read ({error}); an outage that was open begins anew \
+                 with the next probes"
+            )),
+        }
+        past
+    }
+
+    /// Those that can be read; how many cannot becomes a notice.
+    fn readable<T>(&mut self, what: &str, all: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
+        let mut unreadable = Unreadable::default();
+        let readable = all.filter_map(|one| unreadable.sift(one)).collect();
+        self.notices.extend(unreadable.told(what));
+        readable
+    }
+
+    fn take_up(&mut self, all: Vec<Progress>) {
+        for progress in all.into_iter().filter(|progress| progress.path == PathName::primary()) {
             match serde_json::from_str::<Kept>(&progress.state) {
-                Ok(kept) => past.kept.push((progress.component_id, kept)),
-                Err(error) => past.notices.push(format!(
+                Ok(kept) => self.kept.push((progress.component_id, kept)),
+                Err(error) => self.notices.push(format!(
                     "the state of {} from before the restart cannot be read ({error}); its outage, if one was open, begins \
                      anew with the next probes",
                     progress.component_id
                 )),
             }
         }
-        Ok(past)
     }
 }

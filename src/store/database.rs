@@ -46,6 +46,11 @@ pub(super) struct Database {
     durability: Option<Durability>,
 }
 
+/// What is being carried over into a new database; nothing here is whole.
+const MAKING: &str = "warroom.db.making";
+/// A whole new database that waits for the damaged one's place.
+const NEW: &str = "warroom.db.new";
+
 /// What a person must know of how the database was opened.
 #[derive(Default)]
 pub(super) struct Findings {
@@ -56,36 +61,80 @@ pub(super) struct Findings {
 }
 
 impl Database {
-    /// Opens the folder's database, creating or replacing it where it must be.
+    /// Opens the folder's database, creating or replacing it where it must be. What was found is told also when it then
+    /// cannot be opened.
     pub(super) fn open(
         folder: &Path,
         settings: &Settings,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Findings), StoreError> {
-        let mut findings = Findings::default();
-        match Self::attempt(folder, settings, &mut findings) {
-            Err(StoreError::Corrupt { .. }) => Self::replace(folder, settings, now),
-            other => Ok((other?, findings)),
+        findings: &mut Findings,
+    ) -> Result<Self, StoreError> {
+        // An earlier replacement may have been cut short; the damaged one must not be written to once more.
+        if folder.join(NEW).exists() {
+            Self::swap(folder, now, findings)?;
+        }
+        match Self::attempt(folder, settings, findings) {
+            Err(StoreError::Corrupt { .. }) => Self::replace(folder, settings, now, findings),
+            other => other,
         }
     }
 
-    /// Moves the damaged database aside and opens a new one with everything that can be carried over.
+    /// Makes a new database with everything that can be carried over, and only when that is whole and on the disk moves
+    /// the damaged one aside and puts it in its place. A full disk leaves the damaged one where it is, for the next attempt.
     pub(super) fn replace(
         folder: &Path,
         settings: &Settings,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Findings), StoreError> {
-        let mut findings = Findings::default();
+        findings: &mut Findings,
+    ) -> Result<Self, StoreError> {
         let path = folder.join(FILE);
-        let aside =
-            set_aside(folder, now).map_err(|source| StoreError::File { path: path.clone(), source })?;
-        let kept = salvage::read(&aside);
-        let mut database = Self::attempt(folder, settings, &mut findings)?;
-        let carried = salvage::carry_over(&mut database, &kept)
-            .map_err(|source| StoreError::Database { path, source })?;
+        let kept = salvage::read(&path).map_err(|source| StoreError::Database { path, source })?;
+        let making = folder.join(MAKING);
+        let made = remove(&making)
+            .and_then(|()| private_file(&making))
+            .map_err(|source| StoreError::File { path: making.clone(), source })
+            .and_then(|()| Self::make_anew(&making, settings, &kept))
+            .and_then(|()| {
+                let new = folder.join(NEW);
+                fs::rename(&making, &new).map_err(|source| StoreError::File { path: new, source })
+            });
+        if made.is_err() {
+            // What is left of it would only take up room; the next attempt removes it as well.
+            let _ = remove(&making);
+        }
+        made?;
+        Self::swap(folder, now, findings)?;
+        Self::attempt(folder, settings, findings)
+    }
+
+    /// Fills a new database, in one file without a log, and closes it.
+    fn make_anew(path: &Path, settings: &Settings, kept: &salvage::Kept) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database { path: path.to_path_buf(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        modest(&connection).map_err(failed)?;
+        if let Some(pages) = settings.page_limit {
+            connection.pragma_update(None, "max_page_count", pages).map_err(failed)?;
+        }
+        migrate(&mut connection, path)?;
+        let mut database = Self { connection, journal: Journal::Rollback, durability: None };
+        salvage::carry_over(&mut database, kept).map_err(failed)
+    }
+
+    /// Moves the damaged database aside and the new one into its place.
+    fn swap(folder: &Path, now: DateTime<Utc>, findings: &mut Findings) -> Result<(), StoreError> {
+        let path = folder.join(FILE);
+        let carried = salvage::count(&folder.join(NEW))
+            .map_err(|source| StoreError::Database { path: folder.join(NEW), source })?;
+        let moved = set_aside(folder, now).and_then(|aside| {
+            fs::rename(folder.join(NEW), &path)?;
+            fs::File::open(folder)?.sync_all()?;
+            Ok(aside)
+        });
+        let aside = moved.map_err(|source| StoreError::File { path, source })?;
         let name = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
         findings.moved = Some((name, carried));
-        Ok((database, findings))
+        Ok(())
     }
 
     fn attempt(folder: &Path, settings: &Settings, findings: &mut Findings) -> Result<Self, StoreError> {
@@ -256,6 +305,19 @@ fn behind(error: &refinery::Error) -> Option<rusqlite::Error> {
         }
         _ => None,
     }
+}
+
+/// Removes a database that is not whole, with its journal, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    for end in ["-journal", ""] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        match fs::remove_file(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Renames a damaged database with its journals and returns its new path.

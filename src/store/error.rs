@@ -64,6 +64,35 @@ pub enum StoreError {
     },
 }
 
+/// Counts what cannot be read beside what can.
+#[derive(Debug, Default)]
+pub struct Unreadable {
+    count: usize,
+    first: Option<StoreError>,
+}
+
+impl Unreadable {
+    /// Lets pass what could be read.
+    pub fn sift<T>(&mut self, one: Result<T, StoreError>) -> Option<T> {
+        one.map_err(|error| {
+            self.count += 1;
+            self.first.get_or_insert(error);
+        })
+        .ok()
+    }
+
+    /// How many of these `what` could not be read, and the first reason; `None` when all could.
+    #[must_use]
+    pub fn told(&self, what: &str) -> Option<String> {
+        // Damage ends the reading, a row that says nothing costs that row alone.
+        let number = match self.first.as_ref()? {
+            StoreError::Row { .. } => self.count.to_string(),
+            _ => "some".to_owned(),
+        };
+        self.first.as_ref().map(|error| format!("{number} {what} cannot be read and were left out: {error}"))
+    }
+}
+
 impl StoreError {
     /// The `SQLite` error behind it, if there is one.
     pub(super) const fn sqlite(&self) -> Option<&rusqlite::Error> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, params};
 
 use super::{
     Minute, Progress, StoreError,
@@ -50,24 +50,31 @@ impl Reader {
 
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let first = Connection::open_with_flags(&self.path, flags)
-            .and_then(|connection| database::modest(&connection).map(|()| connection))
-            .and_then(|connection| database::has_table(&connection, "minutes").map(|_| connection));
-        let log = self.path.with_extension("db-wal");
-        match first {
-            // In a folder that may not be written no shared memory can be made; without a log none is needed.
-            Err(error)
-                if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-                    && !log.exists() =>
-            {
-                let mut address =
-                    url::Url::from_file_path(std::path::absolute(&self.path).unwrap_or_default())
-                        .map_err(|()| error)?;
-                address.set_query(Some("immutable=1"));
-                Connection::open_with_flags(address.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
-            }
-            other => other,
+        let first = usable(Connection::open_with_flags(&self.path, flags));
+        if !wants_memory(&first) {
+            return first;
         }
+        // In a folder that may not be written, or on a full disk, no shared memory can be made. Who reads alone needs
+        // none, and without a log nobody does.
+        let log = self.path.with_extension("db-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+            return self.alone().or(first);
+        }
+        let Ok(mut address) = url::Url::from_file_path(std::path::absolute(&self.path).unwrap_or_default())
+        else {
+            return first;
+        };
+        address.set_query(Some("immutable=1"));
+        Connection::open_with_flags(address.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
+    }
+
+    /// Opens it for this process alone; an engine that wants it meanwhile tries again. Nothing is written.
+    fn alone(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        usable(Ok(connection))
     }
 
     fn failed(&self, source: rusqlite::Error) -> StoreError {
@@ -102,18 +109,21 @@ impl Reader {
                 path: PathName::new(row.get::<_, String>(1)?),
                 open: row.get(2)?,
                 at: DateTime::from_timestamp_millis(row.get(3)?).unwrap_or_default(),
-                state: row.get(4)?,
+                state: String::from_utf8_lossy(&bytes(row, 4)).into_owned(),
             })
         })
     }
 
-    /// The last `count` events, oldest first.
-    pub fn last_events(&self, count: usize) -> Result<Vec<Arc<Event>>, StoreError> {
+    /// The last `count` events, oldest first; one that cannot be read is an error in its place.
+    pub fn last_events(
+        &self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Result<Arc<Event>, StoreError>> + '_, StoreError> {
         let sql = "SELECT seq, event FROM events ORDER BY seq DESC LIMIT ?1";
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, String)> =
-            self.rows(sql, params![count], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)).collect()
+        let rows: Vec<(i64, Vec<u8>)> =
+            self.rows(sql, params![count], |row| Ok((row.get(0)?, bytes(row, 1))))?;
+        Ok(rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
     }
 
     /// The one-minute rows of a path from the minute of `since` on, oldest first.
@@ -164,9 +174,9 @@ impl Reader {
         &self,
         table: &'static str,
         row: i64,
-        text: &str,
+        text: &[u8],
     ) -> Result<T, StoreError> {
-        serde_json::from_str(text).map_err(|source| StoreError::Row {
+        serde_json::from_slice(text).map_err(|source| StoreError::Row {
             path: self.path.clone(),
             table,
             row,
@@ -175,11 +185,33 @@ impl Reader {
     }
 }
 
+/// Settles a new connection, and sees whether it can read at all.
+fn usable(opened: rusqlite::Result<Connection>) -> rusqlite::Result<Connection> {
+    let connection = opened?;
+    database::modest(&connection)?;
+    database::has_table(&connection, "minutes")?;
+    Ok(connection)
+}
+
+/// Whether a database could not be opened for want of the memory by which its log is shared.
+pub(super) fn wants_memory<T>(opened: &rusqlite::Result<T>) -> bool {
+    let code = opened.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(
+        code,
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull)
+    )
+}
+
+/// A text as it lies in the file; what is wrong with it shows when it is parsed, for this row alone.
+fn bytes(row: &rusqlite::Row<'_>, column: usize) -> Vec<u8> {
+    row.get_ref(column).ok().and_then(|value| value.as_bytes().ok()).map(<[u8]>::to_vec).unwrap_or_default()
+}
+
 struct Recoveries<'a> {
     reader: &'a Reader,
     component: Option<&'a ComponentId>,
     after: (f64, i64),
-    page: VecDeque<(f64, i64, String)>,
+    page: VecDeque<(f64, i64, Vec<u8>)>,
     ended: bool,
 }
 
@@ -192,7 +224,7 @@ impl Recoveries<'_> {
         self.page = self
             .reader
             .rows(sql, params![self.after.0, self.after.1, component, PAGE], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, bytes(row, 2)))
             })?
             .into();
         self.ended = self.page.len() < usize::from(PAGE);

@@ -7,6 +7,7 @@ use std::{
     io::{self, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     ComponentId, Percent, Phase, Picture, Verdict, compliance,
+    picture::{ComponentPicture, PlatformPicture},
     record::{ClockState, Mode},
+    roster::ComponentCard,
     time::rfc3339_millis,
 };
 
@@ -22,6 +25,9 @@ use crate::domain::{
 pub const FILE: &str = "status.json";
 /// A file that says the same as before is renewed so often, so that its age tells whether the engine still works.
 const RENEWAL: TimeDelta = TimeDelta::seconds(10);
+
+/// How long a probe may run, beyond two cadences, before nothing is known of its component any more.
+const ALLOWANCE: Duration = Duration::from_secs(30);
 
 /// How things stood at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,8 +43,12 @@ pub struct StatusFile {
     pub demo: bool,
     /// The worst state of all components: `down`, `failed_over`, `recovering`, `unobserved` or `up`.
     pub worst: Phase,
-    /// How many components are up.
+    /// How many components are up, as far as it can be seen now.
     pub up: usize,
+    /// How many components cannot be seen now: blind, their platform throttled or its login failing, or not probed for
+    /// too long.
+    #[serde(default)]
+    pub blind: usize,
     /// How many there are.
     pub components: usize,
     /// The open outages, worst first.
@@ -78,6 +88,13 @@ impl StatusFile {
     #[must_use]
     pub fn of(picture: &Picture, now: DateTime<Utc>, pid: u32) -> Self {
         let pairs = || picture.roster.components.iter().zip(&picture.components);
+        let unseen = |card: &ComponentCard, component: &ComponentPicture| {
+            is_unseen(card, component, picture.platforms.get(&card.platform), now)
+        };
+        let phase = |(card, component): (&ComponentCard, &ComponentPicture)| match component.phase {
+            Phase::Up if unseen(card, component) => Phase::Unobserved,
+            phase => phase,
+        };
         let mut outages: Vec<_> = pairs()
             .filter_map(|(card, component)| {
                 let outage = component.outage.as_ref()?;
@@ -98,8 +115,9 @@ impl StatusFile {
             pid,
             tenant: picture.roster.tenant.clone(),
             demo: picture.roster.demo,
-            worst: pairs().map(|(_, one)| one.phase).min_by_key(|phase| severity(*phase)).unwrap_or_default(),
-            up: pairs().filter(|(_, component)| component.phase == Phase::Up).count(),
+            worst: pairs().map(phase).min_by_key(|phase| severity(*phase)).unwrap_or_default(),
+            up: pairs().filter(|pair| phase(*pair) == Phase::Up).count(),
+            blind: pairs().filter(|(card, component)| unseen(card, component)).count(),
             components: picture.components.len(),
             outages,
             drill: None,
@@ -112,7 +130,7 @@ impl StatusFile {
     /// Whether there is nothing to worry about.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.worst == Phase::Up && self.up == self.components
+        self.worst == Phase::Up && self.up == self.components && self.blind == 0
     }
 
     /// Whether a file that says `self` must be renewed to say `new`.
@@ -120,6 +138,20 @@ impl StatusFile {
         let same = Self { at: new.at, ..self.clone() } == *new;
         !same || (new.at - self.at).abs() >= RENEWAL
     }
+}
+
+/// Whether nothing can be said of the component now, whatever was seen of it before.
+fn is_unseen(
+    card: &ComponentCard,
+    component: &ComponentPicture,
+    platform: Option<&PlatformPicture>,
+    now: DateTime<Utc>,
+) -> bool {
+    let late = component.probed_at.is_some_and(|last| {
+        (now - last).to_std().is_ok_and(|silence| silence > card.cadence.saturating_mul(2) + ALLOWANCE)
+    });
+    late || component.verdict == Some(Verdict::Blind)
+        || platform.is_some_and(|platform| platform.throttled || platform.login_failing.is_some())
 }
 
 /// Worst first.

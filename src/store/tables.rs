@@ -1,6 +1,7 @@
 //! The statements that write rows, each inside a transaction of the writer.
 
-use rusqlite::{Transaction, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{
     queue::{Closing, Progress, Sample},
@@ -10,8 +11,6 @@ use crate::domain::{Event, Verdict};
 
 /// How many rows one pruning step may remove of each table: more than arrive in a second, few enough to be quick.
 const STEP: i64 = 4_000;
-/// A row from so far ahead of now was stamped by a wrong clock and is pruned like an old one.
-const AHEAD: i64 = 86_400_000;
 
 pub(super) fn recovery(transaction: &Transaction<'_>, closing: &Closing) -> rusqlite::Result<()> {
     let record = &closing.record;
@@ -105,6 +104,14 @@ pub(super) fn minute(transaction: &Transaction<'_>, series: i64, minute: &Minute
     Ok(())
 }
 
+/// When the last stored probe result or event was stamped.
+pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let sql = "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM probes ORDER BY seq DESC LIMIT 1)
+               UNION ALL SELECT at FROM (SELECT at FROM events ORDER BY seq DESC LIMIT 1))";
+    let at: Option<i64> = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(at.and_then(DateTime::from_timestamp_millis))
+}
+
 /// Removes one step's worth of rows that are older than their time; `now` and ages in milliseconds.
 pub(super) fn prune(
     transaction: &Transaction<'_>,
@@ -115,12 +122,9 @@ pub(super) fn prune(
     let mut removed = 0;
     for (table, age) in [("probes", probes), ("events", rollups)] {
         // Rows lie in the order in which they came, so the oldest are the first ones; no other index is needed.
-        let sql = format!(
-            "DELETE FROM {table} WHERE seq < (SELECT min(seq) FROM {table}) + {STEP} AND (at < ?1 OR at > ?2)"
-        );
-        removed += transaction
-            .prepare_cached(&sql)?
-            .execute([now.saturating_sub(age), now.saturating_add(AHEAD)])?;
+        let sql =
+            format!("DELETE FROM {table} WHERE seq < (SELECT min(seq) FROM {table}) + {STEP} AND at < ?1");
+        removed += transaction.prepare_cached(&sql)?.execute([now.saturating_sub(age)])?;
     }
     removed += transaction
         .prepare_cached(

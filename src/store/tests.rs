@@ -111,6 +111,10 @@ fn ids(folder: &Path) -> Vec<String> {
     Store::read(folder).unwrap().recoveries(None, None).map(|record| record.unwrap().id).collect()
 }
 
+fn events(folder: &Path, count: usize) -> Vec<Arc<Event>> {
+    Store::read(folder).unwrap().last_events(count).unwrap().map(Result::unwrap).collect()
+}
+
 fn expected(numbers: std::ops::Range<i64>) -> Vec<String> {
     numbers.map(|number| format!("outage-{number:05}")).collect()
 }
@@ -286,10 +290,7 @@ fn damage_that_shows_only_while_writing_loses_nothing_that_waits() {
     store.close().unwrap();
     // The last leaf of `probes` is where the next result goes; the small tables stay whole.
     let path = folder.path().join("warroom.db");
-    let root = leaf_of_probes(&path);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[root * 4096..(root + 1) * 4096].fill(0xA5);
-    fs::write(&path, bytes).unwrap();
+    damage(&path, "probes");
     drop(health);
     let (store, health) = open(folder.path(), Settings::default());
     assert!(health.try_recv().is_err(), "the damage lies where opening does not look");
@@ -302,13 +303,117 @@ fn damage_that_shows_only_while_writing_loses_nothing_that_waits() {
     assert_eq!(Store::read(folder.path()).unwrap().probe_count().unwrap(), 1);
 }
 
-/// The page, from 0, of the table's root: damage there breaks every access.
-fn leaf_of_probes(path: &Path) -> usize {
+/// Overwrites the table's root: damage there breaks every access.
+fn damage(path: &Path, table: &str) {
     let connection = rusqlite::Connection::open(path).unwrap();
     let root: u32 = connection
-        .query_row("SELECT rootpage FROM sqlite_master WHERE name = 'probes'", [], |row| row.get(0))
+        .query_row("SELECT rootpage FROM sqlite_master WHERE name = ?1", [table], |row| row.get(0))
         .unwrap();
-    root as usize - 1
+    drop(connection);
+    let mut bytes = fs::read(path).unwrap();
+    bytes[(root as usize - 1) * 4096..root as usize * 4096].fill(0xA5);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn damage_on_a_full_disk_is_mended_once_there_is_room_and_nothing_acknowledged_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..100);
+    store.close().unwrap();
+    damage(&folder.path().join("warroom.db"), "events");
+    let queue = Arc::new(Queue::default());
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let tight = Settings { page_limit: Some(20), ..Settings::default() };
+    let path = folder.path().to_path_buf();
+    let (mut writer, _) = Writer::open(path, tight, Arc::clone(&queue), tell, at(0)).unwrap();
+    assert_eq!(health.try_recv(), Ok(StoreHealth::DiskFull));
+    assert_eq!(ids(folder.path()), expected(0..100), "they are still where they were");
+    let (sender, receiver) = mpsc::channel();
+    queue.recovery(record(100), None, done(&sender, 100));
+    let mut batch = queue.take(Duration::ZERO).unwrap();
+    writer.write(&mut batch).unwrap_err();
+    assert!(receiver.try_recv().is_err() && aside(folder.path()).is_empty());
+    writer.make_room(1_000_000);
+    writer.write(&mut batch).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(100));
+    let told = health.try_recv().unwrap();
+    assert!(matches!(told, StoreHealth::Corrupt { carried: 100, .. }), "{told:?}");
+    assert_eq!(ids(folder.path()), expected(0..101));
+    assert_eq!(aside(folder.path()).len(), 1);
+    assert!(!folder.path().join("warroom.db.making").exists());
+}
+
+#[test]
+fn a_replacement_that_was_cut_short_is_finished_at_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..3);
+    store.close().unwrap();
+    let path = folder.path().join("warroom.db");
+    fs::rename(&path, folder.path().join("warroom.db.new")).unwrap();
+    fs::write(&path, "this is no database\n".repeat(1_000)).unwrap();
+    let (store, health) = open(folder.path(), Settings::default());
+    assert!(matches!(health.try_recv(), Ok(StoreHealth::Corrupt { carried: 3, .. })));
+    keep(&store, 3..4);
+    drop(store);
+    assert_eq!(ids(folder.path()), expected(0..4));
+    assert_eq!(aside(folder.path()).len(), 1);
+}
+
+#[test]
+fn a_row_that_says_nothing_costs_that_row_alone() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..3);
+    for second in 0..3 {
+        store.handle().record_event(blip(second));
+    }
+    store.close().unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("warroom.db")).unwrap();
+    connection.execute("UPDATE recoveries SET record = CAST(x'7B80' AS TEXT) WHERE seq = 2", []).unwrap();
+    connection.execute("UPDATE events SET event = '{}' WHERE seq = 2", []).unwrap();
+    drop(connection);
+    let reader = Store::read(folder.path()).unwrap();
+    let readable: Vec<_> =
+        reader.recoveries(None, None).map(|one| one.map(|record| record.id.clone()).ok()).collect();
+    assert_eq!(readable, [Some("outage-00000".to_owned()), None, Some("outage-00002".to_owned())]);
+    let readable: Vec<_> = reader.last_events(10).unwrap().map(Result::ok).collect();
+    assert_eq!(readable, [Some(blip(0)), None, Some(blip(2))]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_removes_nothing() {
+    const DAY: i64 = 86_400;
+    let folder = TempDir::new().unwrap();
+    let writer = |now| {
+        let queue = Arc::new(Queue::default());
+        let path = folder.path().to_path_buf();
+        Writer::open(path, Settings::default(), queue, Box::new(|_| {}), at(now)).unwrap().0
+    };
+    let mut batches = 0;
+    let mut write = |writer: &mut Writer, second| {
+        let queue = Queue::default();
+        queue.event(blip(second));
+        writer.write(&mut queue.take(Duration::ZERO).unwrap()).unwrap();
+        batches += 1;
+        events(folder.path(), 1_000).len() == batches
+    };
+    let mut running = writer(0);
+    assert!(write(&mut running, 0));
+    // It starts two days behind what is stored already.
+    let mut running = writer(-2 * DAY);
+    assert!(write(&mut running, -2 * DAY) && write(&mut running, -2 * DAY + 120), "a clock that lies behind");
+    // It leaps years ahead and stays there for a while, and is set right.
+    let mut running = writer(0);
+    assert!(write(&mut running, 10) && write(&mut running, 5_000 * DAY), "a clock that leaps");
+    assert!(write(&mut running, 5_000 * DAY + 120) && write(&mut running, 200), "and is set right");
+    // Only a clock that goes on steadily is believed.
+    let end = 800 * DAY;
+    assert!(write(&mut running, end));
+    assert!(write(&mut running, end + DAY / 2), "half a day is no proof");
+    assert!(!write(&mut running, end + DAY + 1), "at last it is");
 }
 
 #[test]
@@ -352,14 +457,13 @@ fn old_results_go_by_their_settings_and_recoveries_stay() {
     store.close().unwrap();
     let reader = Store::read(folder.path()).unwrap();
     assert_eq!((reader.probe_count().unwrap(), minutes(at(0))), (1, 11), "raw results first");
-    assert_eq!(reader.last_events(10).unwrap().len(), 1);
+    assert_eq!(events(folder.path(), 10).len(), 1);
 
     let (store, _) = open(folder.path(), settings);
     store.handle().record_probe(&probe(10_000, Verdict::Up, None));
     store.close().unwrap();
-    let reader = Store::read(folder.path()).unwrap();
     assert_eq!(minutes(at(0)), 2, "then the minutes");
-    assert_eq!(reader.last_events(10).unwrap().len(), 0);
+    assert_eq!(events(folder.path(), 10).len(), 0);
     assert_eq!(ids(folder.path()), expected(0..1));
 }
 
@@ -467,14 +571,13 @@ fn events_come_back_oldest_first_and_an_empty_folder_reads_as_empty() {
     let folder = TempDir::new().unwrap();
     let reader = Store::read(folder.path()).unwrap();
     assert_eq!(reader.recoveries(None, None).count(), 0);
-    assert!(reader.open_progress().unwrap().is_empty() && reader.last_events(5).unwrap().is_empty());
+    assert!(reader.open_progress().unwrap().is_empty() && events(folder.path(), 5).is_empty());
     let (store, _) = open(folder.path(), Settings::default());
     for second in 0..5 {
         store.handle().record_event(blip(second));
     }
     store.close().unwrap();
-    let events = Store::read(folder.path()).unwrap().last_events(3).unwrap();
-    assert_eq!(events, [blip(2), blip(3), blip(4)]);
+    assert_eq!(events(folder.path(), 3), [blip(2), blip(3), blip(4)]);
 }
 
 #[test]
@@ -515,4 +618,64 @@ fn the_status_file_is_renewed_when_it_changes_and_often_enough_to_show_a_working
     };
     picture.apply(&Arc::new(Event::Notice(notice)));
     assert!(old.is_outdated_by(&StatusFile::of(&picture, at(1), 1)));
+}
+
+#[test]
+fn a_component_that_cannot_be_seen_does_not_count_as_up() {
+    use crate::domain::{
+        PlatformId, Tier as T,
+        event::{BudgetEvent, Login, PlatformEvent},
+        roster::{ComponentCard, PlatformCard},
+    };
+    let platform = PlatformId::new("web");
+    let roster = crate::domain::Roster {
+        tenant: "t".to_owned(),
+        environment: crate::domain::Environment::Sandbox,
+        demo: false,
+        window: Duration::from_secs(1),
+        platforms: vec![PlatformCard { id: platform.clone(), kind: "http".to_owned() }],
+        components: vec![ComponentCard {
+            id: ComponentId::new("crm"),
+            name: "CRM".into(),
+            platform: platform.clone(),
+            tier: T::One,
+            target_rto: Duration::from_mins(1),
+            kind: "api".to_owned(),
+            cadence: Duration::from_secs(5),
+            burst: Duration::from_secs(1),
+            steps: Vec::new(),
+            depends_on: Vec::new(),
+            shares: Vec::new(),
+            owner: None,
+            runbook: None,
+            protected: false,
+            mechanism: None,
+            primary: Vec::new(),
+            secondary: Vec::new(),
+            observable: true,
+        }],
+    };
+    let mut up = crate::domain::Picture::new(Arc::new(roster));
+    up.apply(&Arc::new(Event::Probe(probe(0, Verdict::Up, None))));
+    up.components[0].phase = crate::domain::Phase::Up;
+    let status = |picture: &crate::domain::Picture, seconds| {
+        let status = StatusFile::of(picture, at(seconds), 1);
+        (status.is_good(), status.up, status.blind)
+    };
+    assert_eq!(status(&up, 9), (true, 1, 0));
+    assert_eq!(status(&up, 40), (true, 1, 0), "a probe may take its time");
+    assert_eq!(status(&up, 41), (false, 0, 1), "no probe for two cadences and more");
+    let with = |event: Event| {
+        let mut picture = up.clone();
+        picture.apply(&Arc::new(event));
+        status(&picture, 2)
+    };
+    assert_eq!(with(Event::Probe(probe(1, Verdict::Blind, None))), (false, 0, 1));
+    let throttled =
+        |throttled| BudgetEvent { at: at(1), platform: platform.clone(), throttled, retry_after_ms: None };
+    assert_eq!(with(Event::Budget(throttled(true))), (false, 0, 1));
+    assert_eq!(with(Event::Budget(throttled(false))), (true, 1, 0));
+    let login = |login| PlatformEvent { at: at(1), platform: platform.clone(), login, reason: None };
+    assert_eq!(with(Event::Platform(login(Login::Failing))), (false, 0, 1));
+    assert_eq!(with(Event::Platform(login(Login::Ok))), (true, 1, 0));
 }

@@ -21,6 +21,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long pruning rests once nothing was left to prune.
 const PRUNING_REST: TimeDelta = TimeDelta::seconds(60);
 
+/// A clock that moves so far from one batch to the next has been set, or the machine has slept.
+const LEAP: TimeDelta = TimeDelta::days(1);
+/// How long a clock must then go on steadily before what it calls old is removed.
+const PROOF: TimeDelta = TimeDelta::days(1);
+
 /// Told of every change of health, on the writer's thread (the first time on the opener's).
 pub type HealthListener = Box<dyn Fn(StoreHealth) + Send>;
 
@@ -39,6 +44,8 @@ pub(super) struct Writer {
     /// The latest wall-clock time that anything carried.
     latest: DateTime<Utc>,
     pruned: Option<DateTime<Utc>>,
+    /// What the clock said at the last batch, and when it leapt last.
+    clock: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     dropped: u64,
 }
 
@@ -64,6 +71,7 @@ impl Writer {
             status: None,
             latest: now,
             pruned: None,
+            clock: None,
             dropped: 0,
         };
         let warnings = match writer.connect() {
@@ -110,21 +118,28 @@ impl Writer {
     }
 
     fn connect(&mut self) -> Result<Vec<String>, StoreError> {
-        let opened = Database::open(&self.folder, &self.settings, self.latest)?;
-        Ok(self.install(opened))
+        let mut findings = Findings::default();
+        let opened = Database::open(&self.folder, &self.settings, self.latest, &mut findings);
+        self.install(opened, findings)
     }
 
-    fn install(&mut self, (database, findings): (Database, Findings)) -> Vec<String> {
-        self.database = Some(database);
-        self.series.clear();
+    fn install(
+        &mut self,
+        opened: Result<Database, StoreError>,
+        findings: Findings,
+    ) -> Result<Vec<String>, StoreError> {
+        // A damaged database that was moved aside is news, whatever became of the new one.
         if let Some((moved_to, carried)) = findings.moved {
             self.baseline = StoreHealth::Corrupt { moved_to, carried };
         }
-        findings.warnings
+        self.database = Some(opened?);
+        self.series.clear();
+        Ok(findings.warnings)
     }
 
     pub(super) fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
-        self.latest = self.latest.max(batch.latest.take().unwrap_or(self.latest));
+        let seen = batch.latest.take();
+        self.latest = self.latest.max(seen.unwrap_or(self.latest));
         if let Some(status) = batch.status.take() {
             self.write_status(status);
         }
@@ -137,7 +152,9 @@ impl Writer {
         let failed = |source| StoreError::Database { path: path.clone(), source };
         self.write_precious(batch).map_err(failed)?;
         self.write_plenty(batch).map_err(failed)?;
-        self.prune().map_err(failed)?;
+        if let Some(now) = seen {
+            self.prune(now).map_err(failed)?;
+        }
         self.dropped = if batch.dropped == 0 { 0 } else { self.dropped + batch.dropped };
         batch.dropped = 0;
         self.become_health(match self.dropped {
@@ -212,20 +229,35 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes a step's worth of what is too old, a step a batch until nothing is left.
-    fn prune(&mut self) -> rusqlite::Result<()> {
-        let resting = self.pruned.is_some_and(|last| (self.latest - last).abs() < PRUNING_REST);
-        let Some(database) = self.database.as_mut().filter(|_| !resting) else { return Ok(()) };
+    /// Removes a step's worth of what is too old, a step a batch until nothing is left. A clock that is wrong must not
+    /// make everything old: after a leap, or while results lie ahead of it, nothing is removed.
+    fn prune(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
+        let Some(database) = &mut self.database else { return Ok(()) };
+        let (last, steady) = match self.clock {
+            Some(known) => known,
+            // Until it has proved itself, a clock that lies behind the results of an earlier process is not believed.
+            None => match tables::newest(&database.connection)? {
+                Some(newest) if newest > now + LEAP => (now, Some(now)),
+                _ => (now, None),
+            },
+        };
+        let steady = if (now - last).abs() > LEAP { Some(now) } else { steady };
+        self.clock = Some((now, steady));
+        let proved = steady.is_none_or(|since| now - since >= PROOF);
+        let resting = self.pruned.is_some_and(|last| (now - last).abs() < PRUNING_REST);
+        if !proved || resting {
+            return Ok(());
+        }
         let millis = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let transaction = database.connection.transaction()?;
         let removed = tables::prune(
             &transaction,
-            self.latest.timestamp_millis(),
+            now.timestamp_millis(),
             millis(self.settings.probes),
             millis(self.settings.rollups),
         )?;
         transaction.commit()?;
-        self.pruned = (removed == 0).then_some(self.latest);
+        self.pruned = (removed == 0).then_some(now);
         Ok(())
     }
 
@@ -246,11 +278,10 @@ impl Writer {
         // Numbers of series that a rolled-back transaction made are not there any more.
         self.series.clear();
         if error.sqlite().is_some_and(health::is_corrupt) && self.database.take().is_some() {
-            match Database::replace(&self.folder, &self.settings, self.latest) {
-                Ok(opened) => {
-                    self.install(opened);
-                    self.become_health(self.baseline.clone());
-                }
+            let mut findings = Findings::default();
+            let opened = Database::replace(&self.folder, &self.settings, self.latest, &mut findings);
+            match self.install(opened, findings) {
+                Ok(_) => self.become_health(self.baseline.clone()),
                 Err(error) => self.become_health(self.meaning(&error)),
             }
             return;

@@ -55,3 +55,29 @@ fn looking_works_beside_an_engine() {
     assert_eq!(code(&after), 1);
     assert!(stdout(&after).contains("no engine"), "{}", stdout(&after));
 }
+
+/// A platform that refuses to be asked is neither up nor down; whoever relies on the exit code must not be told that all is
+/// well.
+#[test]
+fn what_cannot_be_seen_is_not_called_up() {
+    let (platform, folder) = three();
+    let mut agent = Agent::start(folder.path());
+    let until = |agent: &mut Agent, good: bool| {
+        let deadline = std::time::Instant::now() + super::agent::PATIENCE;
+        loop {
+            agent.event("probe", |event| event["event"] == "probe");
+            let status = run(folder.path(), &["status"]);
+            if (code(&status) == 0) == good {
+                return stdout(&status);
+            }
+            assert!(std::time::Instant::now() < deadline, "{}", stdout(&status));
+        }
+    };
+    until(&mut agent, true);
+    platform.answer(super::answer("429 Too Many Requests", b"retry-after: 1\r\n", "{}"));
+    let told = until(&mut agent, false);
+    assert!(told.contains("UNOBSERVED") && told.contains("blind"), "{told}");
+    platform.answer(super::answer("200 OK", b"", "{}"));
+    until(&mut agent, true);
+    agent.kill();
+}

@@ -90,6 +90,70 @@ fn a_hang_up_does_not_end_a_service() {
     assert_eq!(agent.signal(Signal::TERM).code(), Some(143));
 }
 
+/// Whoever reads the events and stops reading must not keep the engine from ending.
+#[test]
+fn a_reader_that_is_stuck_keeps_nobody_from_ending() {
+    let platform = super::Platform::start(super::answer("200 OK", b"", "{}"));
+    let folder = tempfile::tempdir().unwrap();
+    let step = "name = \"page\"\nget = \"/\"\nexpect = ['status == 200']";
+    let components: Vec<String> =
+        (0..40).map(|number| super::component(&format!("c{number}"), "C", 1, step)).collect();
+    super::write_config(folder.path(), &platform.config(&components.concat()));
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut child = warroom(folder.path(), &["agent", "--events", "json"])
+        .stdout(writer.try_clone().unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Full, as soon as nothing more can be written into it.
+    let deadline = Instant::now() + PATIENCE;
+    let mut held = 0;
+    loop {
+        let now = rustix::io::ioctl_fionread(&reader).unwrap();
+        if now > 60_000 && now == held {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the pipe never fills: {now}");
+        held = now;
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    let asked = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if asked.elapsed() > Duration::from_secs(10) {
+            child.kill().unwrap();
+            panic!("it waits for a reader who has stopped reading");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(143));
+}
+
+/// A disk that fills up under the events' file is no reason to stop measuring, and none to say that all was well.
+#[test]
+fn events_that_cannot_be_written_do_not_end_the_measuring() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    let (_platform, folder) = three();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let began = Instant::now();
+    let output = warroom(folder.path(), &["agent", "--for", "3s", "--events", "json"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(3), "it stopped measuring");
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    let words = stderr(&output);
+    assert_eq!(words.matches("measuring goes on").count(), 1, "{words}");
+    assert!(words.contains("warroom: the events could not be written"), "{words}");
+}
+
 /// `agent --events json | head -1`: the reader has enough, so there is nothing to complain about.
 #[test]
 fn a_reader_that_goes_ends_it_quietly() {

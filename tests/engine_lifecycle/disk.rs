@@ -9,7 +9,9 @@ use std::{
 
 use super::{
     agent::{Agent, data, run},
-    bad, good, well,
+    bad, good,
+    kill::on_disk,
+    well,
 };
 
 #[test]
@@ -45,7 +47,8 @@ fn a_damaged_database_is_said_and_measuring_goes_on() {
     assert!(String::from_utf8_lossy(&kept.stdout).contains(told["record"]["id"].as_str().unwrap()));
 }
 
-/// A tiny file system of its own, or `None` after a visible word that this machine does not permit one.
+/// A tiny file system of its own, or `None` after a visible word that this machine does not permit one; with `CI` set it
+/// fails instead.
 struct TinyDisk(PathBuf);
 
 impl TinyDisk {
@@ -57,6 +60,7 @@ impl TinyDisk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
+            assert!(std::env::var_os("CI").is_none(), "a full disk needs a mount, and CI must not skip");
             say("SKIPPED: a full disk needs a mount, which is not permitted here (run the tests as root)");
             return None;
         }
@@ -124,6 +128,55 @@ fn a_disk_that_is_full_from_the_start_keeps_nobody_from_measuring() {
     let Some(disk) = TinyDisk::mount(&data(folder.path())) else { return };
     disk.fill();
     let mut agent = Agent::start(folder.path());
+    agent.probe("up");
+    agent.kill();
+}
+
+/// Neither does a restart on one, with a database that is well; an outage that was open goes on.
+#[test]
+fn a_restart_on_a_full_disk_keeps_nobody_from_measuring_and_forgets_nothing() {
+    for killed in [true, false] {
+        let (platform, folder) = well();
+        let Some(disk) = TinyDisk::mount(&data(folder.path())) else { return };
+        let mut agent = Agent::start(folder.path());
+        agent.probe("up");
+        platform.answer(bad());
+        let open = agent.phase("down");
+        let (id, told) = (open["outage"]["id"].as_str().unwrap(), open["at"].as_str().unwrap());
+        while !on_disk(folder.path(), id, told.parse().unwrap()) {
+            agent.probe("down");
+        }
+        if killed {
+            agent.kill();
+        } else {
+            agent.signal(rustix::process::Signal::TERM);
+        }
+        disk.fill();
+        let mut agent = Agent::start(folder.path());
+        let goes_on = agent.event("the first phase", |event| event["event"] == "phase");
+        assert_eq!(goes_on["phase"], "down", "{goes_on}");
+        assert_eq!(goes_on["t_detect_epoch"], open["t_detect_epoch"]);
+        agent.probe("down");
+        agent.kill();
+        let records = run(folder.path(), &["records"]);
+        assert_eq!(records.status.code(), Some(0), "{}", String::from_utf8_lossy(&records.stderr));
+    }
+}
+
+/// One row that says nothing is no reason to stop measuring.
+#[test]
+fn an_event_that_cannot_be_read_is_said_and_measuring_goes_on() {
+    let (_platform, folder) = well();
+    let mut agent = Agent::start(folder.path());
+    agent.probe("up");
+    agent.signal(rustix::process::Signal::TERM);
+    let connection = rusqlite::Connection::open(data(folder.path()).join("warroom.db")).unwrap();
+    let changed = connection.execute("UPDATE events SET event = '{}' WHERE seq = 1", []).unwrap();
+    assert_eq!(changed, 1);
+    drop(connection);
+    let mut agent = Agent::start(folder.path());
+    let notice = agent.event("notice", |event| event["event"] == "notice");
+    assert!(notice["text"].as_str().unwrap().contains("1 events cannot be read"), "{notice}");
     agent.probe("up");
     agent.kill();
 }

@@ -34,7 +34,7 @@ fn records(folder: &std::path::Path) -> Vec<Value> {
 }
 
 /// Whether the outage has reached the disk as it was told, and not only as a bad verdict that waits to be confirmed.
-fn on_disk(folder: &std::path::Path, id: &str, told: DateTime<Utc>) -> bool {
+pub(super) fn on_disk(folder: &std::path::Path, id: &str, told: DateTime<Utc>) -> bool {
     let open = Store::read(&data(folder)).unwrap().open_progress().unwrap();
     open.iter().any(|progress| progress.open && progress.at >= told && progress.state.contains(id))
 }
