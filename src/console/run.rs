@@ -131,11 +131,8 @@ impl Loop {
                     return Ok(exit);
                 }
             }
-            if timed_out
-                && self.urgency == Urgency::None
-                && self.pending.is_none()
-                && let Some(exit) = self.take(Message::Tick, now)?
-            {
+            // Also while something waits to be drawn: a remark whose time is over must not be waited for again and again.
+            if timed_out && let Some(exit) = self.take(Message::Tick, now)? {
                 return Ok(exit);
             }
             if !self.suspended
