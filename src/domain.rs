@@ -7,7 +7,7 @@ pub mod command;
 pub mod compliance;
 pub mod event;
 pub mod history;
-
+pub mod measurement;
 pub mod name;
 pub mod percent;
 pub mod picture;
@@ -16,7 +16,7 @@ pub mod report;
 pub mod roster;
 pub mod tier;
 pub mod time;
-
+pub mod tracker;
 pub mod verdict;
 
 pub use command::Command;

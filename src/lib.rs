@@ -3,8 +3,14 @@
 //! Each module is one room of the house that `ARCHITECTURE.md` describes; a test holds their imports
 //! against its floors.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
 pub mod domain;
+pub mod engine;
 pub mod expression;
+pub mod platform;
+pub mod probe;
+pub mod sim;
+pub mod store;

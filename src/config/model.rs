@@ -61,10 +61,22 @@ pub struct StoreSettings {
 pub enum PlatformKind {
     /// Genesys Cloud.
     Genesys,
-    /// NICE CXone.
+    /// NICE `CXone`.
     Cxone,
     /// Anything that speaks HTTP.
     Http,
+}
+
+impl PlatformKind {
+    /// The word in the config.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Genesys => "genesys",
+            Self::Cxone => "cxone",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// `[platforms.NAME]`.

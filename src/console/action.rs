@@ -171,7 +171,7 @@ macro_rules! table {
 /// Every action, in the order of the footer and the help.
 pub const TABLE: &[Entry] = table! {
     Action::Help, "help", "help", ["?"], EVERYWHERE, "help", "Show what the keys do here.";
-    Action::Quit, "quit", "quit", ["q"], EVERYWHERE, "quit", "Leave; a measuring agent goes on without this screen.";
+    Action::Quit, "quit", "quit", ["q"], EVERYWHERE, "quit", "Leave; this console's measuring ends with the screen.";
     Action::Open, "open", "open the component", ["enter"], WAR_ROOM, "open", "Show the journey, dependencies and last recoveries of the selected component.";
     Action::Back, "back", "go back", ["esc"], COMPONENTS, "", "Close what is open; clear the filter; end the zoom.";
     Action::ProbeNow, "probe-now", "probe now", ["p"], COMPONENTS, "probe", "Probe the component at once, besides its schedule.";

@@ -76,6 +76,9 @@ fn status_line(state: &State, ink: &mut Ink, now: Now) {
     }
 }
 
+/// From so many free rows on, the selected component's detail stands under the list of a wide screen.
+const BENEATH_LEAST: u16 = 8;
+
 /// View 1.
 fn war_room(state: &State, ink: &mut Ink, now: Now) {
     let area = ink.area();
@@ -86,7 +89,17 @@ fn war_room(state: &State, ink: &mut Ink, now: Now) {
     if area.width >= WIDE {
         let right = (area.width * 27 / 100).clamp(30, 70).min(area.width - 89);
         let left = area.width - right - 1;
-        tiers::draw(state, &mut ink.part(Rect { width: left, ..area }), now, true);
+        // Under a short list there is room for what the selected component is made of.
+        let list = u16::try_from(state.lines().len() + 1).unwrap_or(u16::MAX);
+        let beneath = area.height.saturating_sub(list);
+        let (list, beneath) = if beneath >= BENEATH_LEAST { (list, beneath) } else { (area.height, 0) };
+        tiers::draw(state, &mut ink.part(Rect { width: left, height: list, ..area }), now, true);
+        if beneath > 0
+            && let Some(place) = state.selection()
+        {
+            let below = Rect { y: area.y + list, width: left, height: beneath, ..area };
+            detail::draw_beneath(state, &mut ink.part(below), place, now);
+        }
         let side = Rect { x: area.x + left + 1, width: right, ..area };
         let lines = banner::lines(state, usize::from(right), true, now);
         let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height / 2);

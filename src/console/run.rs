@@ -32,6 +32,9 @@ const NOISE: Duration = Duration::from_secs(1);
 /// Runs the console on the calling thread until it ends.
 pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
     let (state, depth) = super::prepare(options, feed.picture.clone())?;
+    let (sender, messages) = channel();
+    // Before the terminal is taken: a signal in between would end the process and leave it raw.
+    let hearing = signals::Hearing::begin(sender.clone())?;
     let guard = Guard::enter()?;
     let backend = LeanBackend::new(Output, depth, terminal::size());
     let terminal = Terminal::new(backend)?;
@@ -58,8 +61,6 @@ pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
     if let Some(then) = feed.after_first_frame {
         then();
     }
-    let (sender, messages) = channel();
-    let hearing = signals::Hearing::begin(sender.clone())?;
     keyboard::begin(sender.clone())?;
     running.engine.reader.attach(sender);
     running.run(&messages, &hearing)

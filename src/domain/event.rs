@@ -18,8 +18,10 @@ pub enum Event {
     Roster(RosterEvent),
     /// A probe ended.
     Probe(ProbeEvent),
-    /// A component's phase changed, or the outage that is open became better known.
+    /// A component's phase changed; told for every component at the start.
     Phase(PhaseEvent),
+    /// The open outage of a component became better known, its phase being the same.
+    Outage(OutageEvent),
     /// Another one serves the component, without an outage.
     Switch(SwitchEvent),
     /// An outage used up its target.
@@ -96,6 +98,20 @@ pub struct PhaseEvent {
     pub outage: Option<OutageView>,
 }
 
+/// Progress of an open outage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutageEvent {
+    /// When.
+    #[serde(with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// Whose.
+    pub component_id: ComponentId,
+    /// On which path.
+    pub path: PathName,
+    /// What is known of it.
+    pub outage: OutageView,
+}
+
 /// An open outage as it is known at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutageView {
@@ -125,8 +141,6 @@ pub struct OutageView {
     pub blind_probes: u32,
     /// Seconds of it in which the runner saw nothing.
     pub gap_seconds: f64,
-    /// Whether good and bad verdicts alternate, as a pool with one sick member would make them.
-    pub alternating: bool,
 }
 
 /// Another one serves.
@@ -288,6 +302,7 @@ impl Event {
             Self::Roster(event) => event.at,
             Self::Probe(event) => event.at,
             Self::Phase(event) => event.at,
+            Self::Outage(event) => event.at,
             Self::Switch(event) => event.at,
             Self::Violation(event) => event.at,
             Self::Recovery(event) => event.at,
@@ -307,6 +322,7 @@ impl Event {
         match self {
             Self::Probe(event) => Some(&event.component_id),
             Self::Phase(event) => Some(&event.component_id),
+            Self::Outage(event) => Some(&event.component_id),
             Self::Switch(event) => Some(&event.component_id),
             Self::Violation(event) => Some(&event.component_id),
             Self::Recovery(event) => Some(&event.record.component_id),

@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 
-/// How many slices are kept.
-const SLICES: usize = 64;
-
 /// One slice of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
@@ -32,6 +29,9 @@ pub struct History {
 }
 
 impl History {
+    /// How many slices are kept.
+    pub const SLICES: usize = 64;
+
     /// An empty past with slices of so many seconds (at least one).
     #[must_use]
     pub fn new(slice_seconds: u32) -> Self {
@@ -53,9 +53,9 @@ impl History {
         }
         // A clock stepped back writes into the newest slice; one stepped far ahead empties the past.
         let ahead = usize::try_from(number.saturating_sub(self.newest)).unwrap_or(0);
-        for _ in 0..ahead.min(SLICES) {
+        for _ in 0..ahead.min(Self::SLICES) {
             self.slices.push_back(Slice::default());
-            if self.slices.len() > SLICES {
+            if self.slices.len() > Self::SLICES {
                 self.slices.pop_front();
             }
         }
@@ -82,6 +82,36 @@ impl History {
     }
 }
 
+/// The last good and bad verdicts in order, to see whether they alternate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pattern {
+    /// One bit for each verdict, set for bad, the newest lowest.
+    bits: u32,
+    seen: u32,
+}
+
+impl Pattern {
+    /// Over how many verdicts alternation is judged.
+    const WINDOW: u32 = 12;
+    /// How many changes among them make it.
+    const CHANGES: u32 = 6;
+
+    /// Adds one verdict; a blind one tells nothing.
+    pub const fn add(&mut self, verdict: Verdict) {
+        if !matches!(verdict, Verdict::Blind) {
+            self.bits = (self.bits << 1) | verdict.is_bad() as u32;
+            self.seen = self.seen.saturating_add(1);
+        }
+    }
+
+    /// Whether good and bad verdicts alternate, as a round-robin pool with one sick member makes them: then no bound holds.
+    #[must_use]
+    pub const fn alternates(self) -> bool {
+        let changes = (self.bits ^ (self.bits >> 1)) & ((1 << (Self::WINDOW - 1)) - 1);
+        self.seen >= Self::WINDOW && changes.count_ones() >= Self::CHANGES
+    }
+}
+
 /// The worse of two verdicts: down, degraded, blind, up.
 const fn worse(one: Verdict, other: Verdict) -> Verdict {
     const fn rank(verdict: Verdict) -> u8 {
@@ -93,4 +123,39 @@ const fn worse(one: Verdict, other: Verdict) -> Verdict {
         }
     }
     if rank(one) >= rank(other) { one } else { other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_verdicts_that_alternate_are_called_so() {
+        let told = |verdicts: &[Verdict]| {
+            let mut pattern = Pattern::default();
+            verdicts.iter().for_each(|verdict| pattern.add(*verdict));
+            pattern.alternates()
+        };
+        assert!(told(&[Verdict::Up, Verdict::Down].repeat(6)));
+        assert!(told(&[Verdict::Up, Verdict::Blind, Verdict::Degraded].repeat(6)));
+        assert!(!told(&[Verdict::Up, Verdict::Down].repeat(5)), "too few to say");
+        assert!(!told(&[[Verdict::Up; 8], [Verdict::Down; 8], [Verdict::Up; 8]].concat()), "one outage");
+        assert!(!told(&[Verdict::Blind; 24]));
+    }
+
+    #[test]
+    fn a_slice_keeps_the_worst_and_the_past_moves_only_with_time() {
+        let at = |second: i64| DateTime::from_timestamp(1_000_000 + second, 0).unwrap_or_default();
+        let mut history = History::new(10);
+        history.add(at(0), Verdict::Up, Some(5.0));
+        history.add(at(3), Verdict::Down, None);
+        history.add(at(4), Verdict::Up, Some(7.0));
+        history.add(at(25), Verdict::Up, Some(1.0));
+        let seen: Vec<Option<Verdict>> = history.last(4, at(29)).map(|slice| slice.worst).collect();
+        assert_eq!(seen, [None, Some(Verdict::Down), None, Some(Verdict::Up)]);
+        let later: Vec<Option<Verdict>> = history.last(4, at(31)).map(|slice| slice.worst).collect();
+        assert_eq!(later, [Some(Verdict::Down), None, Some(Verdict::Up), None]);
+        history.add(at(-500), Verdict::Degraded, None);
+        assert_eq!(history.last(1, at(29)).next().and_then(|slice| slice.worst), Some(Verdict::Degraded));
+    }
 }

@@ -13,7 +13,7 @@ use super::{
     ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
     compliance,
     event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent},
-    history::History,
+    history::{History, Pattern},
 };
 
 /// How many notable events are kept for the events panel.
@@ -61,6 +61,8 @@ pub struct ComponentPicture {
     pub steps: Vec<StepReport>,
     /// The recent past.
     pub history: History,
+    /// Its last verdicts in order.
+    pub pattern: Pattern,
     /// The open outage.
     pub outage: Option<OutageView>,
     /// The last recoveries, newest last: those in the rolling window, and at least the last ten.
@@ -133,9 +135,17 @@ impl Picture {
                     let before = component.phase;
                     component.phase = phase.phase;
                     component.outage.clone_from(&phase.outage);
+                    // What only says that nothing is wrong yet, told for every component at the start, is no news.
                     if before == phase.phase || (before == Phase::Unobserved && phase.phase == Phase::Up) {
                         return;
                     }
+                }
+            }
+            Event::Outage(progress) => {
+                if progress.path == PathName::primary()
+                    && let Some(component) = self.component_mut(&progress.component_id)
+                {
+                    component.outage = Some(progress.outage.clone());
                 }
             }
             Event::Recovery(recovery) => {
@@ -179,7 +189,7 @@ impl Picture {
             }
             Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) => {}
         }
-        if !matches!(**event, Event::Probe(_) | Event::Roster(_) | Event::Clock(_)) {
+        if !matches!(**event, Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_)) {
             self.notable.push_back(Arc::clone(event));
             if self.notable.len() > NOTABLE {
                 self.notable.pop_front();
@@ -195,6 +205,13 @@ impl Picture {
                 component.keep(record, window, now);
             }
         }
+    }
+
+    /// Takes in notable events that were kept from before this engine started, oldest first; they are shown, and change nothing else.
+    pub fn remember_events(&mut self, events: impl IntoIterator<Item = Arc<Event>>) {
+        self.notable.extend(events);
+        let surplus = self.notable.len().saturating_sub(NOTABLE);
+        self.notable.drain(..surplus);
     }
 
     /// The rolling compliance of one component; `None` is *no data*.
@@ -231,6 +248,7 @@ impl Picture {
         component.reason.clone_from(&probe.reason);
         component.steps.clone_from(&probe.steps);
         component.history.add(probe.at, probe.verdict, probe.latency_ms);
+        component.pattern.add(probe.verdict);
     }
 
     fn replace_roster(&mut self, roster: Arc<Roster>) {
@@ -262,6 +280,7 @@ impl ComponentPicture {
             reason: None,
             steps: Vec::new(),
             history: History::new(slice_seconds),
+            pattern: Pattern::default(),
             outage: None,
             recoveries: VecDeque::new(),
             blips: 0,

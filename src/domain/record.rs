@@ -75,6 +75,7 @@ pub struct RecoveryRecord {
     /// Its tier at the time.
     pub tier: Tier,
     /// Its target at the time.
+    #[serde(serialize_with = "whole_or_fraction")]
     pub target_rto_seconds: f64,
     /// End of the first bad evidence.
     pub t_detect_epoch: f64,
@@ -127,4 +128,14 @@ pub struct RecoveryRecord {
     /// Platform stamps that were left aside, and why; empty when none was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// Writes a whole number of seconds as an integer.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn whole_or_fraction<S: serde::Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if seconds.fract() == 0.0 && seconds.abs() < 1e15 {
+        serializer.serialize_i64(*seconds as i64)
+    } else {
+        serializer.serialize_f64(*seconds)
+    }
 }

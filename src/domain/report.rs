@@ -25,6 +25,7 @@ pub struct ProbeReport {
     /// Who serves the component now, by its `served_by` expression.
     pub served_by: Option<String>,
     /// Latency of the health step.
+    #[serde(rename = "latency_ms", with = "millis::option")]
     pub latency: Option<Duration>,
     /// Why the verdict is not `up`: the step's name and what failed. Cleaned of control and bidi characters.
     pub reason: Option<String>,
@@ -41,8 +42,8 @@ pub struct StepReport {
     pub name: Arc<str>,
     /// What became of it.
     pub state: StepState,
-    /// When it ran, its retries included.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// When it ran, its retries included, on the clock of this process alone.
+    #[serde(skip)]
     pub span: Option<Span>,
     /// How long its last attempt took, part by part.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -78,20 +79,69 @@ pub enum StepState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
     /// Name resolution.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(rename = "dns_ms", with = "millis::option", skip_serializing_if = "Option::is_none", default)]
     pub dns: Option<Duration>,
     /// TCP connection.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        rename = "connect_ms",
+        with = "millis::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub connect: Option<Duration>,
     /// TLS handshake.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(rename = "tls_ms", with = "millis::option", skip_serializing_if = "Option::is_none", default)]
     pub tls: Option<Duration>,
     /// From the request's last byte to the answer's first.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        rename = "first_byte_ms",
+        with = "millis::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub first_byte: Option<Duration>,
     /// From the beginning to the answer's last byte.
+    #[serde(rename = "total_ms", with = "millis")]
     pub total: Duration,
     /// Whether a connection from an earlier probe was used.
     #[serde(default)]
     pub reused: bool,
+}
+
+/// Durations as milliseconds with two decimals.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((duration.as_secs_f64() * 1e5).round() / 100.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let millis = f64::deserialize(deserializer)?;
+        Duration::try_from_secs_f64(millis / 1000.0).map_err(serde::de::Error::custom)
+    }
+
+    pub(super) mod option {
+        use super::{Deserialize, Deserializer, Duration, Serializer};
+
+        #[expect(clippy::ref_option, reason = "serde hands over a reference")]
+        pub(in super::super) fn serialize<S: Serializer>(
+            duration: &Option<Duration>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match duration {
+                Some(duration) => super::serialize(duration, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            let Some(millis) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+            Duration::try_from_secs_f64(millis / 1000.0).map(Some).map_err(serde::de::Error::custom)
+        }
+    }
 }

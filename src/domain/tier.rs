@@ -39,8 +39,8 @@ impl Tier {
     /// Whether a target RTO lies in this tier's band.
     #[must_use]
     pub fn admits(self, target: Duration) -> bool {
-        const ONE: Duration = Duration::from_secs(60);
-        const TWO: Duration = Duration::from_secs(300);
+        const ONE: Duration = Duration::from_mins(1);
+        const TWO: Duration = Duration::from_mins(5);
         match self {
             Self::One => !target.is_zero() && target <= ONE,
             Self::Two => target > ONE && target <= TWO,

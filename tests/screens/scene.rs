@@ -189,7 +189,6 @@ impl Scene {
             failed_steps: vec!["flow status".to_owned()],
             blind_probes: 0,
             gap_seconds: 0.0,
-            alternating: false,
         }
     }
 

@@ -31,7 +31,19 @@ pub(super) fn draw(state: &State, ink: &mut Ink, id: &ComponentId, now: Now) {
     state.page.set(height.max(1));
     let first = state.scroll.get().min(lines.len().saturating_sub(height));
     state.scroll.set(first);
-    for (y, line) in lines.iter().skip(first).take(height).enumerate() {
+    paint(ink, &lines[first..]);
+}
+
+/// The same under the list of a wide screen: as much of it as fits.
+pub(super) fn draw_beneath(state: &State, ink: &mut Ink, place: usize, now: Now) {
+    let (picture, wall) = state.shown(now);
+    let lines = lines(picture, place, ink.theme, usize::from(ink.width()), wall);
+    paint(ink, &lines);
+}
+
+fn paint(ink: &mut Ink, lines: &[Line]) {
+    let height = usize::from(ink.height());
+    for (y, line) in lines.iter().take(height).enumerate() {
         if let [(title, style)] = line.as_slice()
             && let Some(title) = title.strip_prefix('\u{1}')
         {
@@ -118,14 +130,14 @@ fn state_lines(
                 muted,
             )]);
         }
-        if outage.alternating {
-            let note = "good and bad verdicts alternate: a pool with one sick member? The bounds assume one state at a time";
-            lines.extend(
-                text::wrap(note, width.saturating_sub(2), theme.symbols)
-                    .into_iter()
-                    .map(|line| vec![(line, theme.style(Role::Fair))]),
-            );
-        }
+    }
+    if component.pattern.alternates() {
+        let note = "good and bad verdicts alternate: a pool with one sick member? The bounds assume one state at a time";
+        lines.extend(
+            text::wrap(note, width.saturating_sub(2), theme.symbols)
+                .into_iter()
+                .map(|line| vec![(line, theme.style(Role::Fair))]),
+        );
     }
     if let Some(reason) = &component.reason {
         lines.extend(

@@ -140,7 +140,7 @@ pub(super) fn sentence(event: &Event, picture: &Picture, theme: &Theme) -> (Stri
         Event::Platform(_) => ("login works again".to_owned(), role(Role::Text)),
         Event::Notice(notice) if notice.standing => (notice.text.clone(), role(Role::Notice)),
         Event::Notice(notice) => (format!("over: {}", notice.text), role(Role::Text)),
-        Event::Clock(_) | Event::Probe(_) | Event::Roster(_) => {
+        Event::Clock(_) | Event::Probe(_) | Event::Outage(_) | Event::Roster(_) => {
             (format!("{} components", picture.components.len()), role(Role::Text))
         }
     }

@@ -14,7 +14,7 @@ use crate::{
         text,
         theme::{Role, Theme},
     },
-    domain::{ComponentCard, Picture, Timings, Verdict, picture::ComponentPicture},
+    domain::{ComponentCard, Picture, Timings, Verdict, history::History, picture::ComponentPicture},
 };
 
 /// Marker, glyph and the gap after them.
@@ -62,6 +62,14 @@ impl Columns {
         let name = if spare / 2 < 16 { spare / 2 } else { 16 };
         columns.name += name;
         spare -= name;
+        if columns.past > 0 {
+            // What is left shows more of the past, as far back as it is known.
+            let known = History::SLICES as u16;
+            let room = known - columns.past;
+            let past = if spare < room { spare } else { room };
+            columns.past += past;
+            spare -= past;
+        }
         if columns.who > 0 {
             columns.who += spare;
         } else {

@@ -1,0 +1,61 @@
+//! `warroom sim`: the simulated platforms as a server.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, Global, Outcome, Output, start};
+use crate::sim::{self, Scenario};
+
+/// Serves the simulated platforms that the demo uses, to try a config on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  warroom sim
+  warroom sim --listen 127.0.0.1:8651 --scenario outage.toml")]
+pub struct Args {
+    /// Where to listen: loopback unless told.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8650")]
+    pub listen: SocketAddr,
+    /// What happens when; the demo's own scenario unless told.
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+}
+
+/// Serves them until a signal comes.
+pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
+    let scenario = match &args.scenario {
+        None => sim::demo_scenario().map_err(Failure::cannot_go_on)?,
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the scenario {name} cannot be read"))
+                .map_err(Failure::wrong_use)?;
+            Scenario::parse(&text, &name).map_err(Failure::wrong_use)?
+        }
+    };
+    start::prepare_process();
+    start::runtime()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", args.listen))
+            .map_err(Failure::cannot_go_on)?;
+        let address = listener.local_addr()?;
+        output.line(&format!("the simulated platforms answer at http://{address}"))?;
+        output.line("base URLs of a config for them: that address and /genesys, /cxone, /edge, /wem, /wfm, /archive or /backup")?;
+        output.flush()?;
+        let (mut interrupt, mut terminate, mut hang_up) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        );
+        let number = tokio::select! {
+            never = sim::serve(listener, scenario, start::clock(), start::seed()) => match never {},
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+            _ = hang_up.recv() => 1,
+        };
+        Ok(Exit::Signal(number))
+    })
+}

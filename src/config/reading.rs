@@ -1,0 +1,365 @@
+//! Walks a TOML document with its places and collects everything that is wrong on the way.
+//!
+//! Invariants: every key that a reader asks for is a known key, and [`Section::close`] reports all others; asking never
+//! ends the walk.
+
+use std::{cell::RefCell, collections::BTreeSet, ops::Range, sync::Arc};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::finding::Finding;
+use crate::expression::clean;
+
+/// A document on its way to a config.
+pub(super) struct Reading<'t> {
+    file: Arc<str>,
+    text: &'t str,
+    errors: RefCell<Vec<Finding>>,
+    warnings: RefCell<Vec<Finding>>,
+    not_built: RefCell<Vec<Finding>>,
+}
+
+/// A value with its place.
+pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+
+impl<'t> Reading<'t> {
+    pub(super) fn new(file: &str, text: &'t str) -> Self {
+        Self {
+            file: Arc::from(clean(file, 4096)),
+            text,
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+            not_built: RefCell::default(),
+        }
+    }
+
+    fn finding(&self, place: Range<usize>, key: &str, message: String, cure: String) -> Finding {
+        let before = self.text.get(..place.start).unwrap_or(self.text);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Finding { file: Arc::clone(&self.file), line: Some(line), key: key.to_owned(), message, cure }
+    }
+
+    /// Something that makes the config unusable.
+    pub(super) fn error(
+        &self,
+        place: Range<usize>,
+        key: &str,
+        message: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
+        let finding = self.finding(place, key, message.into(), cure.into());
+        self.errors.borrow_mut().push(finding);
+    }
+
+    /// Something that is allowed and doubtful.
+    pub(super) fn warn(
+        &self,
+        place: Range<usize>,
+        key: &str,
+        message: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
+        let finding = self.finding(place, key, message.into(), cure.into());
+        self.warnings.borrow_mut().push(finding);
+    }
+
+    /// Something that this version does not do.
+    pub(super) fn not_built(&self, place: Range<usize>, key: &str, message: impl Into<String>) {
+        let finding = self.finding(place, key, message.into(), String::new());
+        self.not_built.borrow_mut().push(finding);
+    }
+
+    /// Everything found: errors, warnings, what is not built; each in the order of the file, nothing twice.
+    pub(super) fn finish(self) -> (Vec<Finding>, Vec<Finding>, Vec<Finding>) {
+        let sorted = |findings: RefCell<Vec<Finding>>| {
+            let mut findings = findings.into_inner();
+            findings.sort_by_key(|finding| finding.line);
+            let mut seen = BTreeSet::new();
+            findings
+                .retain(|finding| seen.insert((finding.line, finding.key.clone(), finding.message.clone())));
+            findings
+        };
+        (sorted(self.errors), sorted(self.warnings), sorted(self.not_built))
+    }
+}
+
+/// One table of the document.
+pub(super) struct Section<'r, 't> {
+    pub(super) reading: &'r Reading<'t>,
+    table: &'r DeTable<'t>,
+    place: Range<usize>,
+    /// Its name in findings: `component "archive"`.
+    what: String,
+    /// Its path in keys: `components.archive`.
+    path: String,
+    known: RefCell<Vec<&'static str>>,
+}
+
+/// A value that was asked for, with what a finding about it needs.
+pub(super) struct Entry<'r, 't> {
+    pub(super) reading: &'r Reading<'t>,
+    pub(super) value: &'r Value<'t>,
+    /// Place of the key.
+    pub(super) place: Range<usize>,
+    /// The key alone.
+    pub(super) name: &'r str,
+    /// The key with its section's path.
+    pub(super) key: String,
+    /// The section's name in findings.
+    pub(super) what: String,
+}
+
+impl<'r, 't> Section<'r, 't> {
+    pub(super) fn root(reading: &'r Reading<'t>, table: &'r DeTable<'t>) -> Self {
+        Self {
+            reading,
+            table,
+            place: 0..0,
+            what: "the config".to_owned(),
+            path: String::new(),
+            known: RefCell::default(),
+        }
+    }
+
+    /// Gives the section a better name once its id is known.
+    pub(super) fn rename(&mut self, what: impl Into<String>, path: impl Into<String>) {
+        self.what = what.into();
+        self.path = path.into();
+    }
+
+    /// Its name in findings.
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Where it begins.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.place.clone()
+    }
+
+    /// Its path in keys, with a key of its own at the end.
+    pub(super) fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// The value of a known key.
+    pub(super) fn get(&self, name: &'static str) -> Option<Entry<'r, 't>> {
+        self.known.borrow_mut().push(name);
+        let (key, value) = self.table.get_key_value(name)?;
+        Some(self.entry(key, value))
+    }
+
+    fn entry(&self, key: &'r Spanned<std::borrow::Cow<'t, str>>, value: &'r Value<'t>) -> Entry<'r, 't> {
+        Entry {
+            reading: self.reading,
+            value,
+            place: key.span(),
+            name: key.get_ref(),
+            key: self.key(&clean(key.get_ref(), 60)),
+            what: self.what.clone(),
+        }
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn require(&self, name: &'static str, cure: &str) -> Option<Entry<'r, 't>> {
+        let entry = self.get(name);
+        if entry.is_none() {
+            let message = format!("{} has no `{name}`", self.what);
+            self.reading.error(self.place(), &self.key(name), message, cure);
+        }
+        entry
+    }
+
+    /// Every entry of a table whose keys are names of the user's own, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<Entry<'r, 't>> {
+        let mut entries: Vec<_> = self.table.iter().map(|(key, value)| self.entry(key, value)).collect();
+        entries.sort_by_key(|entry| entry.place.start);
+        entries
+    }
+
+    /// An error about the section as a whole.
+    pub(super) fn error(&self, name: &str, message: impl Into<String>, cure: impl Into<String>) {
+        self.reading.error(self.place(), &self.key(name), message, cure);
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn close(self) {
+        let known = self.known.borrow();
+        for entry in self.entries() {
+            if known.contains(&entry.name) {
+                continue;
+            }
+            let name = clean(entry.name, 60);
+            let cure = nearest(entry.name, &known).map_or_else(
+                || {
+                    let mut all: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+                    all.sort();
+                    all.dedup();
+                    format!("known are {}", all.join(", "))
+                },
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.reading.error(
+                entry.place.clone(),
+                &entry.key,
+                format!("{} has no key `{name}`", self.what),
+                cure,
+            );
+        }
+    }
+}
+
+impl<'r, 't> Entry<'r, 't> {
+    /// The value as it is written, for messages: short, cleaned.
+    pub(super) fn written(&self) -> String {
+        written(self.value.get_ref())
+    }
+
+    /// An error that begins with the key and its value: `` `cadence` of tier 1 is "30s" ``.
+    pub(super) fn wrong(&self, cure: impl Into<String>) {
+        let message = format!("`{}` of {} is {}", clean(self.name, 60), self.what, self.written());
+        self.error(message, cure);
+    }
+
+    /// The same without the value, which may be secret.
+    pub(super) fn wrong_secret(&self, message: &str, cure: impl Into<String>) {
+        self.error(format!("`{}` of {} {message}", clean(self.name, 60), self.what), cure);
+    }
+
+    pub(super) fn error(&self, message: impl Into<String>, cure: impl Into<String>) {
+        self.reading.error(self.place.clone(), &self.key, message, cure);
+    }
+
+    pub(super) fn text(&self) -> Option<&'r str> {
+        let text = self.value.get_ref().as_str();
+        if text.is_none() {
+            self.wrong("it must be a text in quotes");
+        }
+        text
+    }
+
+    /// A text that is not empty and holds no control characters.
+    pub(super) fn line(&self) -> Option<&'r str> {
+        let text = self.text()?;
+        if text.trim().is_empty() || text.chars().any(char::is_control) {
+            self.wrong("it must be one line that is not empty");
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = self.value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong("it must be true or false");
+        }
+        flag
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, bounds: std::ops::RangeInclusive<u32>) -> Option<u32> {
+        let number = self
+            .value
+            .get_ref()
+            .as_integer()
+            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| bounds.contains(number));
+        if number.is_none() {
+            self.wrong(format!("it must be a whole number from {} to {}", bounds.start(), bounds.end()));
+        }
+        number
+    }
+
+    /// The elements of a list, each as an entry of its own.
+    pub(super) fn list(&self) -> Option<Vec<Entry<'r, 't>>> {
+        let Some(list) = self.value.get_ref().as_array() else {
+            self.wrong("it must be a list in brackets");
+            return None;
+        };
+        let element = |value: &'r Value<'t>| Entry {
+            reading: self.reading,
+            value,
+            place: value.span(),
+            name: self.name,
+            key: self.key.clone(),
+            what: self.what.clone(),
+        };
+        Some(list.iter().map(element).collect())
+    }
+
+    /// A list of texts; what is no text is reported and left out.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let list = self.list().unwrap_or_default();
+        list.iter().filter_map(|element| element.line().map(str::to_owned)).collect()
+    }
+
+    /// A text or a list of texts.
+    pub(super) fn one_or_more(&self) -> Vec<Entry<'r, 't>> {
+        if self.value.get_ref().is_str() {
+            return vec![Entry {
+                what: self.what.clone(),
+                key: self.key.clone(),
+                place: self.place.clone(),
+                ..*self
+            }];
+        }
+        self.list().unwrap_or_default()
+    }
+
+    /// The value as a table.
+    pub(super) fn section(&self, what: impl Into<String>) -> Option<Section<'r, 't>> {
+        let Some(table) = self.value.get_ref().as_table() else {
+            self.wrong("it must be a table");
+            return None;
+        };
+        Some(Section {
+            reading: self.reading,
+            table,
+            place: self.place.clone(),
+            what: what.into(),
+            path: self.key.clone(),
+            known: RefCell::default(),
+        })
+    }
+
+    /// The value as a list of tables.
+    pub(super) fn sections(&self, what: impl Fn(usize) -> String) -> Vec<Section<'r, 't>> {
+        let Some(list) = self.value.get_ref().as_array() else {
+            self.wrong("it must be a list of tables");
+            return Vec::new();
+        };
+        let elements = self.list().unwrap_or_default();
+        let mut sections = Vec::with_capacity(list.iter().count());
+        for (number, element) in elements.into_iter().enumerate() {
+            if let Some(section) = element.section(what(number + 1)) {
+                sections.push(section);
+            }
+        }
+        sections
+    }
+}
+
+fn written(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("\"{}\"", clean(text, 60)),
+        DeValue::Integer(number) => clean(&number.to_string(), 60),
+        DeValue::Float(number) => clean(&number.to_string(), 60),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(at) => at.to_string(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,160 @@
+//! The engine: the one background task that owns all state, probes, tracks, keeps and tells.
+//!
+//! ```text
+//!  schedule ──reports──►┌──────┐──events──► listeners (console, stdout)
+//!  commands ───────────►│ core │──records─► store
+//!            ◄──paces───└──────┘
+//! ```
+//!
+//! Invariants: it knows no screen; it never waits for a disk, a listener or a platform; a closed recovery is on disk
+//! before anyone is told of it.
+
+mod core;
+mod past;
+mod secrets;
+mod task;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+
+pub use self::{secrets::of_platform as credentials, task::Ended};
+use crate::{
+    clock::SharedClock,
+    config::model::Config,
+    domain::{Command, Event, Picture},
+    store::{Settings, Store, StoreError, StoreHealth},
+};
+
+/// Without a time source the wall clock is taken to be at most so wrong, where an outage spans a reboot.
+const WALL_ERROR: Duration = Duration::from_millis(500);
+
+/// Somebody who hears of everything that happens.
+pub trait Listener: Send {
+    /// One event, in order. Must not block.
+    fn event(&mut self, event: &Arc<Event>);
+
+    /// Everything that is known now; given at the start, and when it was wanted. Must not block.
+    fn picture(&mut self, _picture: &Picture) {}
+
+    /// Whether a fresh picture is wanted. Asked after [`Remote::ask_picture`].
+    fn wants_picture(&self) -> bool {
+        false
+    }
+}
+
+/// What an engine is started with.
+pub struct Setup {
+    /// What to measure.
+    pub config: Arc<Config>,
+    /// The clocks.
+    pub clock: SharedClock,
+    /// Feeds jitter and ids.
+    pub seed: u64,
+    /// The data folder, whose lock the caller holds.
+    pub folder: PathBuf,
+    /// Who hears of everything.
+    pub listeners: Vec<Box<dyn Listener>>,
+}
+
+/// Why an engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What reaches the task from outside.
+#[derive(Debug)]
+enum Request {
+    Command(Command),
+    Picture,
+    Stored(Arc<crate::domain::RecoveryRecord>),
+    Health(StoreHealth),
+    Stop,
+}
+
+/// Reaches a running engine from any thread; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Remote(mpsc::UnboundedSender<Request>);
+
+impl Remote {
+    /// Hands in a command; `false` when the engine is gone.
+    #[must_use]
+    pub fn command(&self, command: Command) -> bool {
+        self.0.send(Request::Command(command)).is_ok()
+    }
+
+    /// Asks for the picture, for every listener that wants it.
+    pub fn ask_picture(&self) {
+        // An engine that is gone has told so by dropping its listeners.
+        let _ = self.0.send(Request::Picture);
+    }
+
+    /// Asks the engine to end.
+    pub fn stop(&self) {
+        let _ = self.0.send(Request::Stop);
+    }
+}
+
+/// Requests that wait for an engine which is not running yet.
+#[derive(Debug)]
+pub struct Mailbox {
+    sender: mpsc::UnboundedSender<Request>,
+    receiver: mpsc::UnboundedReceiver<Request>,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { sender, receiver }
+    }
+}
+
+impl Mailbox {
+    /// Reaches the engine that will run with this mailbox.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote(self.sender.clone())
+    }
+}
+
+/// Runs an engine to its end: until [`Remote::stop`], or for `length` where one is given.
+///
+/// Opens the store and reads the past before the first probe; must be called inside a tokio runtime with timers and I/O.
+pub async fn run(setup: Setup, mailbox: Mailbox, length: Option<Duration>) -> Result<Ended, StartError> {
+    let Mailbox { sender, receiver } = mailbox;
+    let config = Arc::clone(&setup.config);
+    let (folder, now) = (setup.folder.clone(), setup.clock.now());
+    let health = sender.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&folder, &config, now.wall, health));
+    let (store, past) = match opened.await {
+        Ok(opened) => opened?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    let credentials = secrets::reveal(&setup.config).await;
+    Ok(task::Task::new(setup, sender, receiver, store, credentials).run(past, length).await)
+}
+
+fn open(
+    folder: &Path,
+    config: &Config,
+    now: chrono::DateTime<chrono::Utc>,
+    health: mpsc::UnboundedSender<Request>,
+) -> Result<(Store, past::Past), StoreError> {
+    let settings =
+        Settings { probes: config.store.probes, rollups: config.store.rollups, ..Settings::default() };
+    let tell = Box::new(move |change| {
+        // Nobody is left to tell when the engine has ended.
+        let _ = health.send(Request::Health(change));
+    });
+    let store = Store::open(folder, settings, now, tell)?;
+    let mut past = past::Past::read(folder, now, config.measurement.window)?;
+    past.notices.extend(store.warnings().iter().cloned());
+    Ok((store, past))
+}

@@ -1,0 +1,259 @@
+//! The engine's state: the measurement, the picture of it, and who hears of what happens.
+//!
+//! Invariants: everything here is synchronous and never blocks; a recovery is told only once it is on disk; the same
+//! function folds events into the engine's picture as into every console's.
+
+use std::sync::Arc;
+
+use super::Listener;
+use crate::{
+    domain::{
+        Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
+        event::{NoticeEvent, RecoveryEvent},
+        measurement::{KeptAt, Measurement, Pace, Thresholds},
+        time::Now,
+    },
+    store::{Progress, StatusFile, StoreHandle},
+};
+
+/// In peace a component's last good probe is kept so often; older knowledge only widens bounds.
+const KEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Called once a recovery is on disk.
+pub(super) type Stored = Arc<dyn Fn(Arc<RecoveryRecord>) + Send + Sync>;
+
+/// Everything that the engine owns.
+pub(super) struct Core {
+    measurement: Measurement,
+    picture: Picture,
+    listeners: Vec<Box<dyn Listener>>,
+    store: StoreHandle,
+    stored: Stored,
+    boot_id: String,
+    /// When each component's state was last handed to the store.
+    kept: Vec<Option<Moment>>,
+    /// The pace that each component was last told.
+    paces: Vec<Option<Pace>>,
+    /// Recoveries that are on their way to the disk.
+    unstored: usize,
+    status_changed: bool,
+    /// When the next target is breached, as far as an open outage tells; asked for after every batch of reports.
+    deadline: Option<Moment>,
+    /// Something happened since, that may have moved it.
+    deadline_stale: bool,
+}
+
+/// Where the core begins.
+pub(super) struct Beginning {
+    pub(super) roster: Arc<Roster>,
+    pub(super) thresholds: Thresholds,
+    pub(super) seed: u64,
+    pub(super) listeners: Vec<Box<dyn Listener>>,
+    pub(super) store: StoreHandle,
+    pub(super) stored: Stored,
+    pub(super) boot_id: String,
+}
+
+/// A component whose pace changed, by its place in the roster.
+pub(super) type NewPace = (usize, Pace);
+
+impl Core {
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let Beginning { roster, thresholds, seed, listeners, store, stored, boot_id } = beginning;
+        let number = roster.components.len();
+        Self {
+            measurement: Measurement::new(Arc::clone(&roster), thresholds, seed),
+            picture: Picture::new(roster),
+            listeners,
+            store,
+            stored,
+            boot_id,
+            kept: vec![None; number],
+            paces: vec![None; number],
+            unstored: 0,
+            status_changed: true,
+            deadline: None,
+            deadline_stale: true,
+        }
+    }
+
+    /// Tells what is measured, takes up what an earlier process left, and tells every component's phase.
+    pub(super) fn begin(&mut self, past: super::past::Past, now: Now, wall_error: std::time::Duration) {
+        self.picture.remember(past.recoveries, now.wall);
+        self.picture.remember_events(past.events);
+        // Whoever joins now gets the past with the picture and the rest as events.
+        for listener in &mut self.listeners {
+            listener.picture(&self.picture);
+        }
+        let roster = Arc::clone(&self.picture.roster);
+        self.publish(Event::Roster(crate::domain::event::RosterEvent { at: now.wall, roster }));
+        let orphaned: Vec<_> = past
+            .kept
+            .iter()
+            .filter(|(id, kept)| kept.is_open() && self.picture.position(id).is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in orphaned {
+            let text = format!(
+                "the outage of `{id}` from before the start is followed no longer: the config has no such component"
+            );
+            self.notice(now, &format!("outage of {id}"), true, text);
+        }
+        let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error };
+        for event in self.measurement.take_up(past.kept, &here) {
+            self.publish(event);
+        }
+        for event in self.measurement.initial_events(now) {
+            self.publish(event);
+        }
+        for text in past.notices {
+            self.notice(now, "the past", true, text);
+        }
+    }
+
+    /// Takes one probe's report; says whose pace changed by it.
+    pub(super) fn report(&mut self, report: &ProbeReport, now: Now) -> Vec<NewPace> {
+        let Some(place) = self.measurement.position(&report.component_id) else { return Vec::new() };
+        let observed = self.measurement.observe(report, now);
+        let mut changed = false;
+        for event in observed.events {
+            changed |= !matches!(event, Event::Probe(_) | Event::Outage(_));
+            match event {
+                Event::Recovery(recovery) => self.store_recovery(place, recovery.record, now),
+                event => self.publish(event),
+            }
+        }
+        self.deadline_stale |= changed;
+        self.keep(place, changed, now);
+        self.repace(place, now.moment)
+    }
+
+    /// Tells what time alone brings about; says whose pace changed by it.
+    pub(super) fn tick(&mut self, now: Now) -> Vec<NewPace> {
+        for event in self.measurement.tick(now) {
+            self.publish(event);
+        }
+        let open: Vec<usize> =
+            (0..self.paces.len()).filter(|place| self.measurement.is_troubled(*place)).collect();
+        let paces = open.into_iter().flat_map(|place| self.repace(place, now.moment)).collect();
+        self.save_status(now);
+        paces
+    }
+
+    /// When [`Core::tick`] has something to do besides its round every second.
+    pub(super) fn next_deadline(&mut self, after: Moment) -> Option<Moment> {
+        // Looking at every component after every probe would cost more, with thousands, than the probes.
+        if self.deadline_stale || self.deadline.is_some_and(|deadline| deadline <= after) {
+            self.deadline = self.measurement.next_deadline(after);
+            self.deadline_stale = false;
+        }
+        self.deadline
+    }
+
+    /// A recovery has reached the disk: now it may be told.
+    pub(super) fn recovery_stored(&mut self, record: Arc<RecoveryRecord>, now: Now) {
+        self.unstored = self.unstored.saturating_sub(1);
+        self.publish(Event::Recovery(RecoveryEvent { at: now.wall, record }));
+    }
+
+    /// How many recoveries are not on disk yet.
+    pub(super) const fn unstored(&self) -> usize {
+        self.unstored
+    }
+
+    /// Tells something about warroom itself, or takes it back; the same words twice are told once.
+    pub(super) fn notice(&mut self, now: Now, about: &str, standing: bool, text: String) {
+        let known = self.picture.notices.get(about);
+        if known.map(|notice| &notice.text) == standing.then_some(&text) {
+            return;
+        }
+        self.publish(Event::Notice(NoticeEvent { at: now.wall, about: about.to_owned(), standing, text }));
+    }
+
+    /// Folds an event into the picture, keeps it, and tells everybody.
+    pub(super) fn publish(&mut self, event: Event) {
+        let event = Arc::new(event);
+        self.picture.apply(&event);
+        match &*event {
+            Event::Probe(probe) => self.store.record_probe(probe),
+            Event::Roster(_) => {}
+            Event::Outage(_) => self.status_changed = true,
+            _ => {
+                self.status_changed = true;
+                self.deadline_stale = true;
+                self.store.record_event(Arc::clone(&event));
+            }
+        }
+        for listener in &mut self.listeners {
+            listener.event(&event);
+        }
+    }
+
+    /// Hands the picture to every listener that asked for it.
+    pub(super) fn send_pictures(&mut self) {
+        for listener in &mut self.listeners {
+            if listener.wants_picture() {
+                listener.picture(&self.picture);
+            }
+        }
+    }
+
+    /// Keeps every component's state, before the end.
+    pub(super) fn keep_all(&mut self, now: Now) {
+        for place in 0..self.kept.len() {
+            self.keep(place, true, now);
+        }
+        self.status_changed = true;
+        self.save_status(now);
+    }
+
+    fn save_status(&mut self, now: Now) {
+        // The store renews the file only when it says something else, or has grown old.
+        if std::mem::take(&mut self.status_changed) || now.wall.timestamp() % 5 == 0 {
+            self.store.save_status(StatusFile::of(&self.picture, now.wall, std::process::id()));
+        }
+    }
+
+    fn store_recovery(&mut self, place: usize, record: Arc<RecoveryRecord>, now: Now) {
+        self.unstored += 1;
+        let (stored, told) = (Arc::clone(&self.stored), Arc::clone(&record));
+        let after = self.progress(place, now);
+        self.store.record_recovery(record, after, Box::new(move || stored(told)));
+    }
+
+    fn keep(&mut self, place: usize, at_once: bool, now: Now) {
+        let due = at_once
+            || self.measurement.is_troubled(place)
+            || self.kept[place].is_none_or(|last| now.moment.since(last) >= KEEP_EVERY);
+        if due && let Some(progress) = self.progress(place, now) {
+            self.kept[place] = Some(now.moment);
+            self.store.save_progress(progress);
+        }
+    }
+
+    fn progress(&self, place: usize, now: Now) -> Option<Progress> {
+        let (component_id, kept) = self.measurement.keep(place, now, &self.boot_id)?;
+        let state = match serde_json::to_string(&kept) {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(%component_id, %error, "the state of a component cannot be written as JSON");
+                return None;
+            }
+        };
+        let open = self.measurement.is_troubled(place);
+        Some(Progress { component_id, path: PathName::primary(), open, at: now.wall, state })
+    }
+
+    fn repace(&mut self, place: usize, now: Moment) -> Vec<NewPace> {
+        let mut changed = Vec::new();
+        let needs = self.measurement.paced_with(place);
+        for other in std::iter::once(place).chain(needs.iter().copied()) {
+            let pace = self.measurement.pace(other, now);
+            if self.paces[other] != pace {
+                self.paces[other] = pace;
+                changed.extend(pace.map(|pace| (other, pace)));
+            }
+        }
+        changed
+    }
+}

@@ -1,0 +1,97 @@
+//! The revealed headers and bearer token of one platform.
+//!
+//! Invariant: every value is marked sensitive, so that neither its `Debug` output nor an HTTP/2 header table keeps it.
+
+use std::fmt;
+
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+
+/// What a platform's requests carry besides their own headers; sent to the origin of its base URL alone.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    bearer: Option<HeaderValue>,
+}
+
+/// Why a revealed secret cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the {what} holds a byte that an HTTP header must not carry; look for a stray line break in its source"
+)]
+pub struct CredentialsError {
+    what: &'static str,
+}
+
+impl Credentials {
+    /// Headers and bearer token as they were revealed.
+    pub fn new(
+        headers: Vec<(HeaderName, HeaderValue)>,
+        bearer: Option<&str>,
+    ) -> Result<Self, CredentialsError> {
+        let bearer = bearer
+            .map(|token| HeaderValue::from_str(&format!("Bearer {token}")))
+            .transpose()
+            .map_err(|_: InvalidHeaderValue| CredentialsError { what: "bearer token" })?
+            .map(sensitive);
+        let headers = headers.into_iter().map(|(name, value)| (name, sensitive(value))).collect();
+        Ok(Self { headers, bearer })
+    }
+
+    /// Puts them into a request's headers; a header that the request has already is replaced.
+    pub fn attach(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Some(bearer) = &self.bearer {
+            headers.insert(AUTHORIZATION, bearer.clone());
+        }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.bearer.is_none()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        formatter
+            .debug_struct("Credentials")
+            .field("headers", &names)
+            .field("bearer", &self.bearer.as_ref().map(|_| "hidden"))
+            .finish()
+    }
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use super::*;
+
+    /// A token in a log line would be a token for everybody who reads logs.
+    #[test]
+    fn debug_output_hides_every_value() {
+        let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret"));
+        let credentials = Credentials::new(vec![header], Some("t0ken")).unwrap();
+        let mut headers = HeaderMap::new();
+        credentials.attach(&mut headers);
+        let shown = format!("{credentials:?} {headers:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+        assert_eq!(headers[AUTHORIZATION], "Bearer t0ken");
+    }
+
+    /// A token file that ends in two line breaks must be named as such, not show up as a failing login.
+    #[test]
+    fn a_token_with_a_line_break_is_refused_without_showing_it() {
+        let error = Credentials::new(Vec::new(), Some("abc\n")).unwrap_err().to_string();
+        assert!(error.contains("bearer token") && !error.contains("abc"), "{error}");
+    }
+}

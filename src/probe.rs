@@ -1,0 +1,21 @@
+//! Runs journeys: steps, expectations, captures, timings per part; and keeps the schedule of all probes.
+//!
+//! Invariants: a failed probe is data, never an `Err`; what a verdict means for an outage is decided elsewhere; foreign
+//! text leaves this room cleaned.
+
+pub mod client;
+mod connect;
+pub mod doubt;
+mod exchange;
+mod failure;
+pub mod foreign;
+pub mod journey;
+mod plan;
+mod pool;
+mod resolve;
+pub mod schedule;
+mod tls;
+
+pub use client::Client;
+pub use journey::{Journey, Order};
+pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

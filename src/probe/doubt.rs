@@ -1,0 +1,258 @@
+//! Whether a failure may be our own network's: canaries, and all platforms failing at one instant.
+//!
+//! Invariants: only transport failures are doubted; a canary that fails while every platform answers is ignored.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{sync::OnceCell, time::Instant};
+use url::Url;
+
+use super::tls;
+use crate::domain::{Moment, Span};
+
+/// How long one look at the canaries is good for.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// How long a canary may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a platform's latest probes say of the way to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// When the latest probe that was answered began.
+    pub answered: Option<Moment>,
+    /// The first transport failure since then.
+    pub failing: Option<Span>,
+}
+
+impl Sight {
+    /// Something answered a probe that ran in this interval.
+    pub fn answer(&mut self, span: Span) {
+        self.answered = self.answered.max(Some(span.start));
+        self.failing = None;
+    }
+
+    /// Nothing answered a probe that ran in this interval.
+    pub fn failure(&mut self, span: Span) {
+        self.failing.get_or_insert(span);
+    }
+}
+
+/// Whether all platforms, two at least, fail by transport and may have begun to at one instant.
+///
+/// Each began between the start of its last answered probe and the end of the first failure after it; only where all
+/// these intervals share an instant can one cause, our own network, have done it. A platform that has been down for an
+/// hour therefore never hides the fall of another.
+#[must_use]
+pub fn all_cut_off(sights: &[Sight]) -> bool {
+    if sights.len() < 2 {
+        return false;
+    }
+    let Some(earliest_failure) =
+        sights.iter().map(|sight| sight.failing.map(|span| span.end)).collect::<Option<Vec<_>>>()
+    else {
+        return false;
+    };
+    let latest_answer = sights.iter().filter_map(|sight| sight.answered).max();
+    let earliest_failure = earliest_failure.into_iter().min();
+    latest_answer < earliest_failure
+}
+
+/// The sights of all platforms, by their place.
+#[derive(Debug, Default)]
+pub(crate) struct Sights(Mutex<Vec<Sight>>);
+
+impl Sights {
+    pub(crate) fn new(platforms: usize) -> Self {
+        Self(Mutex::new(vec![Sight::default(); platforms]))
+    }
+
+    pub(crate) fn answer(&self, platform: usize, span: Span) {
+        let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sights[platform].answer(span);
+    }
+
+    /// Notes a failure, and says whether all platforms are cut off.
+    pub(crate) fn failure(&self, platform: usize, span: Span) -> bool {
+        let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sights[platform].failure(span);
+        all_cut_off(&sights)
+    }
+
+    fn snapshot(&self) -> Vec<Sight> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Hosts elsewhere whose answer proves that our own network works.
+#[derive(Debug)]
+pub struct Canary {
+    urls: Vec<Url>,
+    client: OnceCell<reqwest::Client>,
+    last: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    ignored: AtomicBool,
+}
+
+impl Canary {
+    /// Canaries at these addresses; none of them is asked yet.
+    #[must_use]
+    pub fn new(urls: &[Url]) -> Arc<Self> {
+        Arc::new(Self {
+            urls: urls.to_vec(),
+            client: OnceCell::new(),
+            last: tokio::sync::Mutex::new(None),
+            ignored: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.urls.is_empty()
+    }
+
+    /// Whether a transport failure now is to be taken for our own: canaries there are, and none answers.
+    pub async fn accuses_us(&self) -> bool {
+        !self.is_empty() && !self.ignored.load(Ordering::Relaxed) && !self.answers().await
+    }
+
+    /// Whether any canary answers, by a look that is at most a second old.
+    pub async fn answers(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, answered)) = *last
+            && at.elapsed() < FRESH_FOR
+        {
+            return answered;
+        }
+        let at = Instant::now();
+        let answered = self.look().await;
+        *last = Some((at, answered));
+        answered
+    }
+
+    /// Any HTTP answer counts, whatever its status: something is there.
+    async fn look(&self) -> bool {
+        let client = match self.client.get_or_try_init(client).await {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(%error, "no canary can be asked");
+                return false;
+            }
+        };
+        let mut asks: FuturesUnordered<_> =
+            self.urls.iter().map(|url| async { client.head(url.clone()).send().await.is_ok() }).collect();
+        while let Some(answered) = asks.next().await {
+            if answered {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Looks whether the canaries themselves are at fault: none answers, yet since then every platform did.
+    /// `Some(true)` when they are ignored from now on, `Some(false)` when they count again, `None` when nothing changed.
+    pub(crate) async fn review(&self, sights: &Sights, now: impl Fn() -> Moment) -> Option<bool> {
+        let begun = now();
+        if self.answers().await {
+            return self.ignored.swap(false, Ordering::Relaxed).then_some(false);
+        }
+        if self.ignored.load(Ordering::Relaxed) {
+            return None;
+        }
+        loop {
+            let sights = sights.snapshot();
+            if sights.is_empty() || sights.iter().any(|sight| sight.failing.is_some()) {
+                return None;
+            }
+            if sights.iter().all(|sight| sight.answered >= Some(begun)) {
+                break;
+            }
+            tokio::time::sleep(FRESH_FOR).await;
+        }
+        // It may have been a moment's trouble that is over.
+        if self.answers().await {
+            return None;
+        }
+        self.ignored.store(true, Ordering::Relaxed);
+        Some(true)
+    }
+
+    /// The addresses, for a notice.
+    pub(crate) fn names(&self) -> String {
+        self.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Why no canary can be asked.
+#[derive(Debug, thiserror::Error)]
+enum ClientError {
+    #[error(transparent)]
+    Trust(#[from] tls::TrustError),
+    #[error(transparent)]
+    Build(#[from] reqwest::Error),
+    #[error(transparent)]
+    Join(#[from] tokio::task::JoinError),
+}
+
+async fn client() -> Result<reqwest::Client, ClientError> {
+    let config = tokio::task::spawn_blocking(|| tls::client_config(None, &[])).await??;
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .timeout(TIMEOUT)
+        .build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight(answered: Option<i64>, failing: Option<(i64, i64)>) -> Sight {
+        let at = Moment::from_millis;
+        Sight {
+            answered: answered.map(at),
+            failing: failing.map(|(start, end)| Span::new(at(start), at(end))),
+        }
+    }
+
+    /// A pulled network cable must not open an outage for everything that is measured.
+    #[test]
+    fn all_platforms_that_fail_at_one_instant_are_our_own_trouble() {
+        assert!(all_cut_off(&[
+            sight(Some(1_000), Some((2_000, 2_100))),
+            sight(Some(1_500), Some((1_900, 6_900)))
+        ]));
+        assert!(all_cut_off(&[sight(None, Some((10, 20))), sight(None, Some((5, 30)))]));
+    }
+
+    /// One platform that fell an hour ago must not hide the fall of the last other one.
+    #[test]
+    fn platforms_that_fell_at_different_times_are_believed() {
+        assert!(!all_cut_off(&[
+            sight(Some(0), Some((100, 200))),
+            sight(Some(3_600_000), Some((3_601_000, 3_602_000)))
+        ]));
+    }
+
+    #[test]
+    fn one_that_answers_or_a_single_one_is_believed() {
+        let fallen = sight(Some(0), Some((100, 200)));
+        assert!(!all_cut_off(&[fallen, sight(Some(50), None)]));
+        assert!(!all_cut_off(&[fallen]));
+        assert!(!all_cut_off(&[]));
+    }
+
+    #[tokio::test]
+    async fn without_canaries_nothing_is_doubted() {
+        assert!(!Canary::new(&[]).accuses_us().await);
+    }
+}

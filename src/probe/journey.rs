@@ -1,0 +1,409 @@
+//! One run of a journey, from its first step to a report.
+//!
+//! Invariants: steps run in order and stop after the first group with a step that did not pass; clean-up is never part
+//! of the verdict nor of the span; in a burst one run at a time goes past its health step.
+
+mod step;
+mod verdict;
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+
+use super::{
+    client::Client,
+    failure::Kind,
+    plan::{self, Plan, Planned},
+};
+use crate::{
+    clock::SharedClock,
+    config::model::Component,
+    domain::{Moment, PathName, ProbeReport, Span, StepReport, StepState, Verdict},
+};
+use step::Outcome;
+
+/// A component's journey, made ready to be run again and again.
+#[derive(Debug)]
+pub struct Journey {
+    component: Arc<Component>,
+    client: Arc<Client>,
+    clock: SharedClock,
+    plans: Vec<Plan>,
+    /// Places of the steps that speak for the verdict; those of one group run together.
+    groups: Vec<Vec<usize>>,
+    path: PathName,
+}
+
+/// How one run is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// At the burst pace: the health step first, the rest only if no other run is past its own.
+    pub burst: bool,
+    /// Resolve and connect afresh.
+    pub fresh: bool,
+    /// The health step failed the last time: ask it alone, wherever it stands in the journey.
+    pub health_only: bool,
+}
+
+/// What a run learnt about its platform besides the verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// An HTTP answer came that was no 429.
+    pub answered: bool,
+    /// Something on the other side answered at all.
+    pub reached: bool,
+    /// A 429 came, perhaps with the wait that it asks for.
+    pub throttled: Option<Option<Duration>>,
+    /// A 503 came that asks for this wait.
+    pub slowed: Option<Duration>,
+    /// HTTP requests that it was asked.
+    pub requests: u32,
+}
+
+/// A run whose verdict is spoken.
+#[derive(Debug)]
+pub struct Judged {
+    /// The report; `None` when the run was given up because another one was past its health step.
+    pub report: Option<ProbeReport>,
+    /// Whether it is bad because nothing answered, which may be our own network's fault.
+    pub transport_failure: bool,
+    /// What it learnt about its platform.
+    pub signals: Signals,
+    /// What is to be cleaned up.
+    pub leftovers: Option<Leftovers>,
+}
+
+/// What a run left behind; keeps the next run from going past its health step until it is cleaned up.
+#[derive(Debug)]
+pub struct Leftovers {
+    vars: BTreeMap<String, String>,
+    steps: Vec<usize>,
+    not_before: Option<Moment>,
+    permit: Option<Permit>,
+}
+
+/// Lets one run of a component past its health step.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<AtomicBool>);
+
+/// Held by the run that is past its health step.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<AtomicBool>);
+
+impl Gate {
+    /// Whether a run is past its health step.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn pass(&self) -> Option<Permit> {
+        let was_taken = self.0.swap(true, Ordering::AcqRel);
+        (!was_taken).then(|| Permit(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// The state of one run.
+struct Run<'a> {
+    journey: &'a Journey,
+    vars: Cow<'a, BTreeMap<String, String>>,
+    captured: Vec<String>,
+    steps: Vec<StepReport>,
+    transport: Vec<bool>,
+    served_by: Option<String>,
+    signals: Signals,
+    start: Moment,
+    not_before: Option<Moment>,
+    /// Whether more than the health step was, or was to be, run.
+    whole: bool,
+}
+
+impl Journey {
+    /// Makes the journey of a component ready; `client` is its platform's.
+    #[must_use]
+    pub fn new(component: Arc<Component>, client: Arc<Client>, clock: SharedClock) -> Arc<Self> {
+        let plans = plan::plan(&component, &client);
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (place, step) in component.journey.iter().enumerate() {
+            if step.cleanup || matches!(plans[place].action, Planned::Unsupported) {
+                continue;
+            }
+            match groups.last_mut() {
+                Some(group) if step.parallel => group.push(place),
+                _ => groups.push(vec![place]),
+            }
+        }
+        Arc::new(Self { component, client, clock, plans, groups, path: PathName::primary() })
+    }
+
+    /// One whole run in peace on fresh connections, clean-up included: what `warroom probe` shows.
+    pub async fn probe(&self) -> ProbeReport {
+        let order = Order { fresh: true, ..Order::default() };
+        loop {
+            let judged = self.judge(order, &Gate::default()).await;
+            let Some(mut report) = judged.report else { continue };
+            if let Some(leftovers) = judged.leftovers {
+                for (place, step) in self.clean_up(leftovers).await.0 {
+                    report.steps[place] = step;
+                }
+            }
+            return report;
+        }
+    }
+
+    /// Runs the steps that speak for the verdict.
+    pub async fn judge(&self, order: Order, gate: &Gate) -> Judged {
+        let health = self.component.health_step;
+        let mut run = Run::new(self, order.fresh);
+        run.whole = !order.burst;
+        let health_first =
+            self.groups.first().is_some_and(|group| health.is_some_and(|place| group.contains(&place)));
+        let mut done = None;
+        if let Some(health) = health
+            && order.burst
+            && (health_first || (order.health_only && self.runs_alone(health)))
+        {
+            run.group(&[health]).await;
+            if run.stopped() {
+                return run.judged(order, None);
+            }
+            if health_first {
+                done = Some(health);
+            }
+        }
+        let mut permit = None;
+        if order.burst || !health_first {
+            permit = gate.pass();
+            if permit.is_none() {
+                return run.given_up();
+            }
+            run.whole = true;
+            if done.is_none() {
+                run.restart();
+            }
+        }
+        for group in &self.groups {
+            let rest: Vec<usize>;
+            let group = if let Some(health) = done.take() {
+                rest = group.iter().copied().filter(|place| *place != health).collect();
+                &rest
+            } else {
+                group
+            };
+            run.group(group).await;
+            if run.stopped() {
+                break;
+            }
+            if permit.is_none() {
+                permit = gate.pass();
+                if permit.is_none() {
+                    return run.given_up();
+                }
+            }
+        }
+        run.judged(order, permit)
+    }
+
+    /// Runs the clean-up steps, each whatever became of the one before.
+    pub async fn clean_up(&self, leftovers: Leftovers) -> (Vec<(usize, StepReport)>, Signals) {
+        let mut signals = Signals::default();
+        let mut steps = Vec::with_capacity(leftovers.steps.len());
+        for place in &leftovers.steps {
+            let outcome = self.step(*place, &leftovers.vars, leftovers.not_before).await;
+            signals.add(outcome.signals);
+            if let Some(reason) = &outcome.report.reason {
+                tracing::warn!(component = %self.component.id, step = %outcome.report.name, reason, "clean-up failed");
+            }
+            steps.push((*place, outcome.report));
+        }
+        drop(leftovers.permit);
+        (steps, signals)
+    }
+
+    /// Whether a step needs nothing that another one captures.
+    fn runs_alone(&self, place: usize) -> bool {
+        self.plans[place].names.iter().all(|name| {
+            self.component.vars.contains_key(name)
+                && !self
+                    .component
+                    .journey
+                    .iter()
+                    .any(|step| step.capture.iter().any(|(other, _)| other == name))
+        })
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(journey: &'a Journey, fresh: bool) -> Self {
+        let start = journey.clock.moment();
+        let steps: Vec<StepReport> = journey
+            .component
+            .journey
+            .iter()
+            .zip(&journey.plans)
+            .map(|(step, plan)| StepReport {
+                name: Arc::clone(&step.name),
+                state: match plan.action {
+                    Planned::Unsupported => StepState::Unsupported,
+                    _ => StepState::NotRun,
+                },
+                span: None,
+                timings: None,
+                reason: None,
+                onset_at: None,
+                restored_at: None,
+            })
+            .collect();
+        Self {
+            journey,
+            vars: Cow::Borrowed(&journey.component.vars),
+            captured: Vec::new(),
+            transport: vec![false; steps.len()],
+            steps,
+            served_by: None,
+            signals: Signals::default(),
+            start,
+            not_before: fresh.then_some(start),
+            whole: false,
+        }
+    }
+
+    /// Forgets a health step that was asked ahead: the whole chain is a probe of its own, which starts now.
+    fn restart(&mut self) {
+        let fresh = Self::new(self.journey, false);
+        let old = std::mem::replace(self, fresh);
+        self.signals = old.signals;
+        self.not_before = old.not_before;
+        self.whole = true;
+    }
+
+    async fn group(&mut self, places: &[usize]) {
+        let journey = self.journey;
+        if let [place] = places {
+            let outcome = journey.step(*place, &self.vars, self.not_before).await;
+            self.take(*place, outcome);
+            return;
+        }
+        let steps = places.iter().map(|place| journey.step(*place, &self.vars, self.not_before));
+        let outcomes = join_all(steps).await;
+        for (place, outcome) in places.iter().zip(outcomes) {
+            self.take(*place, outcome);
+        }
+    }
+
+    fn take(&mut self, place: usize, outcome: Outcome) {
+        self.signals.add(outcome.signals);
+        self.transport[place] = outcome.kind == Some(Kind::Transport);
+        if outcome.served_by.is_some() {
+            self.served_by = outcome.served_by;
+        }
+        for (name, value) in outcome.captures {
+            self.captured.push(name.clone());
+            self.vars.to_mut().insert(name, value);
+        }
+        self.steps[place] = outcome.report;
+    }
+
+    fn stopped(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.state, StepState::Failed | StepState::Blind))
+    }
+
+    fn given_up(self) -> Judged {
+        Judged {
+            report: None,
+            transport_failure: false,
+            signals: self.signals,
+            leftovers: self.leftovers(None),
+        }
+    }
+
+    fn judged(mut self, order: Order, permit: Option<Permit>) -> Judged {
+        let component = &self.journey.component;
+        let end =
+            self.steps.iter().filter_map(|step| step.span).map(|span| span.end).max().unwrap_or(self.start);
+        let span = Span::new(self.start, end);
+        let finding = verdict::of(&self.steps, &self.transport, component.health_step);
+        let failing = finding.failing.map(|place| &self.steps[place]);
+        let evidence = match failing.and_then(|step| step.span) {
+            Some(failed) if finding.verdict.is_bad() => failed,
+            _ => span,
+        };
+        let reason =
+            failing.map(|step| format!("{}: {}", step.name, step.reason.as_deref().unwrap_or("failed")));
+        let health = component.health_step.map(|place| &self.steps[place]);
+        let latency = health.and_then(|step| step.timings).map(|timings| timings.total);
+        let report = ProbeReport {
+            component_id: component.id.clone(),
+            path: self.journey.path.clone(),
+            span,
+            verdict: finding.verdict,
+            evidence,
+            health_passed: finding.health_passed,
+            served_by: self.served_by.take(),
+            latency,
+            reason,
+            burst: order.burst,
+            steps: self.steps.clone(),
+        };
+        let transport_failure =
+            finding.verdict.is_bad() && finding.failing.is_some_and(|place| self.transport[place]);
+        let signals = self.signals;
+        Judged { report: Some(report), transport_failure, signals, leftovers: self.leftovers(permit) }
+    }
+
+    /// The clean-up steps that can run, and that have something to clean up.
+    fn leftovers(self, permit: Option<Permit>) -> Option<Leftovers> {
+        let component = &self.journey.component;
+        let places = (0..component.journey.len()).filter(|place| component.journey[*place].cleanup);
+        let steps: Vec<usize> = places
+            .filter(|place| !matches!(self.journey.plans[*place].action, Planned::Unsupported))
+            .filter(|place| {
+                let names = &self.journey.plans[*place].names;
+                names.iter().all(|name| self.vars.contains_key(name))
+                    && (self.whole || names.iter().any(|name| self.captured.contains(name)))
+            })
+            .collect();
+        if steps.is_empty() {
+            return None;
+        }
+        Some(Leftovers { vars: self.vars.into_owned(), steps, not_before: self.not_before, permit })
+    }
+}
+
+impl Signals {
+    fn add(&mut self, other: Self) {
+        self.answered |= other.answered;
+        self.reached |= other.reached;
+        self.throttled = other.throttled.or(self.throttled);
+        self.slowed = other.slowed.max(self.slowed);
+        self.requests += other.requests;
+    }
+}
+
+impl Judged {
+    /// Takes back a verdict that our own network may have caused: the probe saw nothing.
+    pub fn blind(report: &mut ProbeReport, why: &str) {
+        report.verdict = Verdict::Blind;
+        report.evidence = report.span;
+        report.health_passed = report.health_passed.filter(|passed| *passed);
+        for step in report.steps.iter_mut().filter(|step| step.state == StepState::Failed) {
+            step.state = StepState::Blind;
+        }
+        let reason = report.reason.take().unwrap_or_default();
+        report.reason = Some(format!("{reason}; {why}"));
+    }
+}

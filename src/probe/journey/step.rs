@@ -1,0 +1,279 @@
+//! One step: its attempts, and what its answer says.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+use tokio::time::timeout;
+
+use super::{Journey, Signals};
+use crate::{
+    config::{
+        model::{Action, Step},
+        template::Place,
+    },
+    domain::{Moment, Span, StepReport, StepState, Timings},
+    expression::{Answer, Scope},
+    platform::retry_after,
+    probe::{
+        connect::{self, Progress},
+        exchange::{Ask, Reply},
+        failure::{Failure, Kind},
+        foreign::{LONGEST, clean},
+        plan::{self, Planned, Prepared},
+    },
+};
+
+/// The longest captured value, in bytes; a longer one is no id or token but a mistake.
+const CAPTURE_CAP: usize = 8 * 1024;
+
+/// The longest name of who serves, in characters.
+const SERVED_BY_CAP: usize = 64;
+
+/// What became of a step.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) report: StepReport,
+    pub(super) kind: Option<Kind>,
+    pub(super) captures: Vec<(String, String)>,
+    pub(super) served_by: Option<String>,
+    pub(super) signals: Signals,
+}
+
+/// What became of one attempt.
+#[derive(Debug, Default)]
+struct Attempt {
+    timings: Timings,
+    failure: Option<Failure>,
+    captures: Vec<(String, String)>,
+    served_by: Option<String>,
+    onset_at: Option<DateTime<Utc>>,
+    restored_at: Option<DateTime<Utc>>,
+    signals: Signals,
+}
+
+impl Attempt {
+    fn is_blind(&self) -> bool {
+        self.signals.throttled.is_some()
+            || self.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Ours)
+    }
+}
+
+impl Journey {
+    /// Runs one step, polling it where it asks for that.
+    pub(super) async fn step(
+        &self,
+        place: usize,
+        vars: &BTreeMap<String, String>,
+        not_before: Option<Moment>,
+    ) -> Outcome {
+        let step = &self.component.journey[place];
+        let start = self.clock.moment();
+        let mut signals = Signals::default();
+        let attempt = loop {
+            let limit = match step.retry {
+                Some(retry) => step.timeout.min(retry.until.saturating_sub(self.clock.moment().since(start))),
+                None => step.timeout,
+            };
+            let attempt = self.attempt(place, vars, not_before, limit).await;
+            signals.add(attempt.signals);
+            let Some(retry) = step.retry else { break attempt };
+            let spent = self.clock.moment().since(start);
+            if attempt.failure.is_none() || attempt.is_blind() || spent + retry.every >= retry.until {
+                break attempt;
+            }
+            tokio::time::sleep(retry.every).await;
+        };
+        let state = match &attempt.failure {
+            _ if attempt.is_blind() => StepState::Blind,
+            None => StepState::Passed,
+            Some(_) => StepState::Failed,
+        };
+        Outcome {
+            kind: attempt.failure.as_ref().map(|failure| failure.kind),
+            report: StepReport {
+                name: Arc::clone(&step.name),
+                state,
+                span: Some(Span::new(start, self.clock.moment())),
+                timings: Some(attempt.timings),
+                reason: attempt.failure.map(|failure| failure.reason),
+                onset_at: attempt.onset_at,
+                restored_at: attempt.restored_at,
+            },
+            captures: attempt.captures,
+            served_by: attempt.served_by,
+            signals,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        place: usize,
+        vars: &BTreeMap<String, String>,
+        not_before: Option<Moment>,
+        limit: Duration,
+    ) -> Attempt {
+        let step = &self.component.journey[place];
+        let plan = &self.plans[place];
+        match (&plan.action, &step.action) {
+            (Planned::Ready(ask), _) => self.http(place, &Prepared::Kept(ask), vars, not_before, limit).await,
+            (Planned::Late, Action::Http(action)) => match plan::ask(&self.client, action, vars) {
+                Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), vars, not_before, limit).await,
+                Err(failure) => Attempt { failure: Some(failure), ..Attempt::default() },
+            },
+            (_, Action::Tcp(target)) => match target.render(vars, Place::Plain) {
+                Ok(target) => self.tcp(place, &target, vars, limit).await,
+                Err(error) => {
+                    Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
+                }
+            },
+            // Left out of every group, so that this is never reached with an answer to give.
+            _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
+        }
+    }
+
+    async fn http(
+        &self,
+        place: usize,
+        ask: &Ask,
+        vars: &BTreeMap<String, String>,
+        not_before: Option<Moment>,
+        limit: Duration,
+    ) -> Attempt {
+        let mut progress = Progress::default();
+        let begun = self.clock.moment();
+        let reply = timeout(limit, self.client.exchange(ask, not_before, &mut progress)).await;
+        progress.timings.total = self.clock.moment().since(begun);
+        let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
+        let mut attempt = match reply {
+            Ok(reply) => self.weigh(place, &reply, vars, progress.timings.total),
+            Err(failure) => {
+                let reached = failure.kind == Kind::Answer;
+                let signals = Signals { reached, answered: reached, ..Signals::default() };
+                Attempt { failure: Some(failure), signals, ..Attempt::default() }
+            }
+        };
+        attempt.timings = progress.timings;
+        attempt.signals.requests = 1;
+        if attempt.failure.is_some() && !attempt.is_blind() {
+            // After a failover an open connection may still lead to the one that failed.
+            ask.target.route.pool.clear();
+        }
+        attempt
+    }
+
+    async fn tcp(
+        &self,
+        place: usize,
+        target: &str,
+        vars: &BTreeMap<String, String>,
+        limit: Duration,
+    ) -> Attempt {
+        let Some((host, port)) = host_and_port(target) else {
+            let failure = Failure::answer(&format!("`{target}` is no host:port"));
+            return Attempt { failure: Some(failure), ..Attempt::default() };
+        };
+        let mut progress = Progress::default();
+        let begun = self.clock.moment();
+        let opening = connect::open(host, port, &self.client.resolver, &*self.clock, &mut progress);
+        let opened = timeout(limit, opening).await;
+        progress.timings.total = self.clock.moment().since(begun);
+        let timings = progress.timings;
+        match opened.unwrap_or_else(|_| Err(progress.stage.timed_out(limit))) {
+            Ok(stream) => {
+                drop(stream);
+                let answer = Answer { status: 0, headers: &[], body: b"", latency: timings.total, vars };
+                let failure = expectations(&self.component.journey[place], &Scope::new(&answer));
+                let signals = Signals { reached: true, ..Signals::default() };
+                Attempt { timings, failure, signals, ..Attempt::default() }
+            }
+            Err(failure) => Attempt { timings, failure: Some(failure), ..Attempt::default() },
+        }
+    }
+
+    /// Holds a complete answer against the step's expressions.
+    fn weigh(
+        &self,
+        place: usize,
+        reply: &Reply,
+        vars: &BTreeMap<String, String>,
+        latency: Duration,
+    ) -> Attempt {
+        let step = &self.component.journey[place];
+        let throttled = reply.status == StatusCode::TOO_MANY_REQUESTS;
+        let mut attempt = Attempt::default();
+        attempt.signals.reached = true;
+        attempt.signals.answered = !throttled;
+        if throttled {
+            let wait = retry_after::wait(&reply.headers);
+            attempt.signals.throttled = Some(wait);
+            let wait = wait.map(|wait| format!(", asks for {}", humantime::format_duration(wait)));
+            attempt.failure = Some(Failure::answer(&format!("throttled (429{})", wait.unwrap_or_default())));
+            return attempt;
+        }
+        if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+            attempt.signals.slowed = retry_after::wait(&reply.headers);
+        }
+        let headers: Vec<(String, String)> = if self.plans[place].needs_headers {
+            let named = reply.headers.iter();
+            named
+                .map(|(name, value)| {
+                    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let answer =
+            Answer { status: reply.status.as_u16(), headers: &headers, body: &reply.body, latency, vars };
+        let scope = Scope::new(&answer);
+        attempt.failure = if step.expect.is_empty() && reply.status.as_u16() >= 400 {
+            Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())))
+        } else {
+            expectations(step, &scope)
+        };
+        let failover = &self.component.failover;
+        if failover.step.or(self.component.health_step) == Some(place)
+            && let Some(expression) = &failover.served_by
+        {
+            attempt.served_by = scope.text(expression).map(|text| clean(&text, SERVED_BY_CAP));
+        }
+        attempt.onset_at = step.onset_at.as_ref().and_then(|expression| scope.time(expression));
+        attempt.restored_at = step.restored_at.as_ref().and_then(|expression| scope.time(expression));
+        let values = step
+            .capture
+            .iter()
+            .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
+        attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
+        attempt
+    }
+}
+
+/// The first expectation that does not hold.
+fn expectations(step: &Step, scope: &Scope<'_>) -> Option<Failure> {
+    let broken = step.expect.iter().find_map(|expression| scope.holds(expression).err())?;
+    Some(Failure { kind: Kind::Answer, reason: clean(&broken, LONGEST) })
+}
+
+/// Splits `host:port`, with an IPv6 address in brackets.
+fn host_and_port(target: &str) -> Option<(&str, u16)> {
+    let (host, port) = target.trim().rsplit_once(':')?;
+    let host = host.strip_prefix('[').map_or(Some(host), |inner| inner.strip_suffix(']'))?;
+    let fits =
+        !host.is_empty() && !host.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+    Some((host, port.parse().ok().filter(|port| *port != 0 && fits)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tcp_target_is_split_at_its_last_colon() {
+        assert_eq!(host_and_port("db.example.com:5432"), Some(("db.example.com", 5432)));
+        assert_eq!(host_and_port("[::1]:53"), Some(("::1", 53)));
+        for wrong in ["db", "db:", "db:99999", "db:0", ":53", "[::1:53", "a b:53"] {
+            assert_eq!(host_and_port(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The schedule of all probes: one light task for each component.
+//!
+//! Invariants: due times lie on a fixed grid and do not drift; one platform's trouble delays no other's probes; reports
+//! of one component are sent in the order of their ends.
+
+mod beat;
+mod budget;
+mod grid;
+mod lateness;
+mod outbox;
+mod throttle;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use super::{
+    client::Client,
+    doubt::{Canary, Sights},
+    journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
+};
+use crate::{
+    clock::SharedClock,
+    config::model::{Component, Rate},
+    domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
+    platform::Credentials,
+};
+use beat::Beat;
+use budget::Budget;
+use grid::Grid;
+use lateness::Lateness;
+pub use lateness::LatenessSnapshot;
+use throttle::Throttle;
+
+/// How often the canaries are looked at in peace.
+const CANARY_EVERY: Duration = Duration::from_mins(1);
+
+/// What the schedule hands out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProbeOutput {
+    /// A probe ended.
+    Report {
+        /// The component's place among those that the schedule was started with.
+        place: usize,
+        /// What it found.
+        report: Box<ProbeReport>,
+        /// Whether it is bad because nothing answered.
+        transport_failure: bool,
+    },
+    /// A platform throttles us, or no longer does.
+    Budget {
+        /// Which platform.
+        platform: PlatformId,
+        /// Whether it answers 429.
+        throttled: bool,
+        /// How long we wait, where it throttles.
+        retry_after: Option<Duration>,
+    },
+    /// Something about the canaries that a person must know.
+    Notice {
+        /// What it is about: `canary`.
+        about: &'static str,
+        /// Whether it is still so.
+        standing: bool,
+        /// What, and what to do.
+        text: String,
+    },
+}
+
+/// Runs probes; the real one is a [`Journey`], a test brings its own.
+pub trait Prober: Send + Sync + 'static {
+    /// Runs the steps that speak for the verdict.
+    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged>;
+
+    /// Runs the clean-up steps.
+    fn clean_up(
+        self: Arc<Self>,
+        leftovers: Leftovers,
+    ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+}
+
+impl Prober for Journey {
+    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged> {
+        Box::pin(async move { Self::judge(&self, order, &gate).await })
+    }
+
+    fn clean_up(
+        self: Arc<Self>,
+        leftovers: Leftovers,
+    ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
+        Box::pin(async move { Self::clean_up(&self, leftovers).await })
+    }
+}
+
+/// Starts schedules.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule;
+
+/// One component as the schedule sees it.
+struct Member {
+    /// Place of its platform.
+    platform: usize,
+    cadence: Duration,
+    prober: Arc<dyn Prober>,
+}
+
+/// What one platform's components share.
+#[derive(Debug)]
+struct Shared {
+    id: PlatformId,
+    place: usize,
+    throttle: Mutex<Throttle>,
+    budget: Mutex<Budget>,
+}
+
+/// Steers a running schedule; dropping it ends all probes.
+#[derive(Debug)]
+pub struct ScheduleHandle {
+    levers: Vec<Option<Lever>>,
+    lateness: Arc<Lateness>,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What reaches one component's task.
+#[derive(Debug)]
+struct Lever {
+    pace: watch::Sender<Pace>,
+    now: Arc<Notify>,
+}
+
+impl Schedule {
+    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `credentials` is asked
+    /// without any. Components without a supported step are never probed.
+    pub fn start(
+        components: &[Arc<Component>],
+        credentials: &BTreeMap<PlatformId, Credentials>,
+        canary: &[Url],
+        clock: &SharedClock,
+        seed: u64,
+        out: mpsc::Sender<ProbeOutput>,
+    ) -> ScheduleHandle {
+        let mut clients: Vec<Arc<Client>> = Vec::new();
+        let mut places: HashMap<PlatformId, usize> = HashMap::new();
+        let mut members = Vec::with_capacity(components.len());
+        for component in components {
+            let id = &component.platform.id;
+            // One that cannot be probed must not keep its platform's silence from being noticed.
+            if component.health_step.is_none() {
+                members.push(None);
+                continue;
+            }
+            let platform = *places.entry(id.clone()).or_insert_with(|| {
+                let credentials = credentials.get(id).cloned().unwrap_or_default();
+                clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
+                clients.len() - 1
+            });
+            let journey =
+                Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
+            members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
+        }
+        let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
+        start(members, platforms, &Canary::new(canary), clock, seed, out)
+    }
+}
+
+fn start(
+    members: Vec<Option<Member>>,
+    platforms: Vec<(PlatformId, Option<Rate>)>,
+    canary: &Arc<Canary>,
+    clock: &SharedClock,
+    seed: u64,
+    out: mpsc::Sender<ProbeOutput>,
+) -> ScheduleHandle {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let sights = Arc::new(Sights::new(platforms.len()));
+    let shared: Vec<Arc<Shared>> = platforms
+        .into_iter()
+        .enumerate()
+        .map(|(place, (id, rate))| {
+            let throttle = Mutex::new(Throttle::new(rng.u64(..)));
+            Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
+        })
+        .collect();
+    let (lateness, cancel, tasks) =
+        (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
+    let begun = Instant::now();
+    let phases = phases(&members, &mut rng);
+    let mut levers = Vec::with_capacity(members.len());
+    for (place, (member, (phase, siblings))) in members.into_iter().zip(phases).enumerate() {
+        let Some(member) = member else {
+            levers.push(None);
+            continue;
+        };
+        let pace = Pace { burst: false, interval: member.cadence, fresh: false, health_only: false };
+        let (sender, receiver) = watch::channel(pace);
+        let now = Arc::new(Notify::new());
+        let beat = Beat {
+            place,
+            siblings,
+            cadence: member.cadence,
+            prober: member.prober,
+            platform: Arc::clone(&shared[member.platform]),
+            sights: Arc::clone(&sights),
+            canary: Arc::clone(canary),
+            grid: Grid::new(begun, phase, rng.u64(..)),
+            pace: receiver,
+            now: Arc::clone(&now),
+            lateness: Arc::clone(&lateness),
+            out: out.clone(),
+        };
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run()));
+        levers.push(Some(Lever { pace: sender, now }));
+    }
+    if !canary.is_empty() {
+        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out);
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(watch));
+    }
+    tasks.close();
+    ScheduleHandle { levers, lateness, cancel, tasks }
+}
+
+/// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
+/// with the same cadence, each such group shifted by chance against the others.
+fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
+    let mut groups: BTreeMap<(usize, Duration), Vec<usize>> = BTreeMap::new();
+    let mut siblings: HashMap<usize, usize> = HashMap::new();
+    for (place, member) in members.iter().enumerate() {
+        let Some(member) = member else { continue };
+        groups.entry((member.platform, member.cadence)).or_default().push(place);
+        *siblings.entry(member.platform).or_default() += 1;
+    }
+    let mut phases = vec![(0.0, 1); members.len()];
+    for ((platform, _), places) in groups {
+        let shift = rng.f64();
+        for (rank, place) in places.iter().enumerate() {
+            let phase = (rank as f64 + shift) / places.len() as f64;
+            phases[*place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+        }
+    }
+    phases
+}
+
+/// In peace a canary that fails is told of and ignored, until it answers again.
+async fn watch_canary(
+    canary: Arc<Canary>,
+    sights: Arc<Sights>,
+    clock: SharedClock,
+    out: mpsc::Sender<ProbeOutput>,
+) {
+    loop {
+        tokio::time::sleep(CANARY_EVERY).await;
+        let Some(standing) = canary.review(&sights, || clock.moment()).await else { continue };
+        let names = canary.names();
+        let text = if standing {
+            format!(
+                "no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`"
+            )
+        } else {
+            format!("the canary answers again: {names}")
+        };
+        if out.send(ProbeOutput::Notice { about: "canary", standing, text }).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl ScheduleHandle {
+    /// Changes how a component is probed, from its next probe on. A burst begins at once.
+    pub fn set_pace(&self, place: usize, pace: Pace) {
+        if let Some(Some(lever)) = self.levers.get(place) {
+            lever.pace.send_if_modified(|current| {
+                let changed = *current != pace;
+                *current = pace;
+                changed
+            });
+        }
+    }
+
+    /// Probes a component at once, besides its schedule, unless its platform throttles us or a probe of it is under way.
+    pub fn probe_now(&self, place: usize) {
+        if let Some(Some(lever)) = self.levers.get(place) {
+            lever.now.notify_one();
+        }
+    }
+
+    /// How late probes started so far, those that waited for an earlier one of their component left out.
+    #[must_use]
+    pub fn lateness(&self) -> LatenessSnapshot {
+        self.lateness.snapshot()
+    }
+
+    /// Ends all probes, those under way included, and waits until they have.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for ScheduleHandle {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests;

@@ -1,0 +1,307 @@
+//! The task of one component: it starts probes when they are due, and sends on what they found.
+//!
+//! Invariants: in peace one probe at a time; in a burst a new one starts only while all others are in their health step.
+
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Pace, ProbeOutput, Prober, Shared,
+    budget::Budget,
+    grid::Grid,
+    lateness::Lateness,
+    outbox::{Entry, Outbox, Wait},
+    throttle::{Leave, Throttle},
+};
+use crate::{
+    domain::{Span, StepReport, Verdict},
+    probe::{
+        doubt::{Canary, Sights},
+        journey::{Gate, Judged, Order, Signals},
+    },
+};
+
+/// Probes of one component that may be in their health step at one time.
+const OVERLAP: usize = 16;
+
+/// Everything that a component's task needs.
+pub(super) struct Beat {
+    pub(super) place: usize,
+    pub(super) siblings: usize,
+    pub(super) cadence: Duration,
+    pub(super) prober: Arc<dyn Prober>,
+    pub(super) platform: Arc<Shared>,
+    pub(super) sights: Arc<Sights>,
+    pub(super) canary: Arc<Canary>,
+    pub(super) grid: Grid,
+    pub(super) pace: watch::Receiver<Pace>,
+    pub(super) now: Arc<Notify>,
+    pub(super) lateness: Arc<Lateness>,
+    pub(super) out: mpsc::Sender<ProbeOutput>,
+}
+
+/// The engine is gone: nobody reads reports any more.
+struct Unread;
+
+/// What one of a component's futures came to.
+enum Ended {
+    /// A verdict is spoken.
+    Judged { started: Instant, judged: Box<Judged> },
+    /// A canary has spoken; why the verdict is taken back, if it is.
+    Doubted { id: u64, why: Option<&'static str> },
+    /// Clean-up is done.
+    Cleaned { id: u64, steps: Vec<(usize, StepReport)>, signals: Signals, started: Instant },
+}
+
+/// What changes while a component is probed.
+struct State {
+    pace: Pace,
+    gate: Gate,
+    running: FuturesUnordered<BoxFuture<'static, Ended>>,
+    judging: usize,
+    outbox: Outbox,
+    next_id: u64,
+    due: Instant,
+    /// A probe was due in peace while the one before was still running.
+    waiting: bool,
+    last_start: Option<Instant>,
+    not_before: Option<Instant>,
+    failed: bool,
+}
+
+impl Beat {
+    pub(super) async fn run(mut self) {
+        let pace = *self.pace.borrow_and_update();
+        let mut state = State {
+            pace,
+            gate: Gate::default(),
+            running: FuturesUnordered::new(),
+            judging: 0,
+            outbox: Outbox::default(),
+            next_id: 0,
+            due: self.grid.first(self.cadence, self.siblings),
+            waiting: false,
+            last_start: None,
+            not_before: None,
+            failed: false,
+        };
+        let timer = sleep_until(state.due);
+        tokio::pin!(timer);
+        loop {
+            if timer.deadline() != state.due {
+                timer.as_mut().reset(state.due);
+            }
+            tokio::select! {
+                changed = self.pace.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.change_pace(&mut state);
+                }
+                Some(ended) = state.running.next(), if !state.running.is_empty() => {
+                    if self.take(&mut state, ended).await.is_err() {
+                        return;
+                    }
+                    if std::mem::take(&mut state.waiting) && !self.tick(&mut state, None) {
+                        state.waiting = !state.running.is_empty() && !state.pace.burst;
+                    }
+                }
+                () = self.now.notified() => {
+                    if state.judging == 0 {
+                        self.tick(&mut state, None);
+                    }
+                }
+                () = &mut timer => {
+                    let due = state.due;
+                    state.due = self.next_due(&mut state);
+                    self.tick(&mut state, Some(due));
+                }
+            }
+        }
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.platform.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.platform.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_due(&mut self, state: &mut State) -> Instant {
+        let now = Instant::now();
+        let first = state.last_start.is_none() && !state.pace.burst;
+        // The first probe came early, before the grid: the next one is not to follow at its heels.
+        let after = if first { now + state.pace.interval / 2 } else { now };
+        self.grid.next(after, state.pace.interval)
+    }
+
+    fn change_pace(&mut self, state: &mut State) {
+        let pace = *self.pace.borrow_and_update();
+        let old = std::mem::replace(&mut state.pace, pace);
+        if (old.burst, old.interval) == (pace.burst, pace.interval) {
+            return;
+        }
+        let now = Instant::now();
+        let earliest = state.last_start.map_or(now, |last| now.max(last + pace.interval));
+        if pace.burst {
+            self.grid.anchor_at(earliest);
+            state.due = earliest;
+        } else {
+            self.grid.go_home();
+            let half_way = state.last_start.map_or(now, |last| now.max(last + pace.interval / 2));
+            state.due = self.grid.next(half_way, pace.interval);
+        }
+    }
+
+    /// Starts a probe if it may start now. `due` is when it should have; `None` for one that waited or was asked for.
+    fn tick(&mut self, state: &mut State, due: Option<Instant>) -> bool {
+        let now = Instant::now();
+        if state.pace.burst {
+            if state.gate.is_taken() || state.judging >= OVERLAP {
+                return false;
+            }
+        } else if !state.running.is_empty() {
+            state.waiting |= due.is_some();
+            return false;
+        }
+        if let Some(not_before) = state.not_before.filter(|not_before| *not_before > now) {
+            state.due = state.due.min(not_before);
+            return false;
+        }
+        let free_at = self.budget().free_at(now);
+        if free_at > now {
+            tracing::debug!(platform = %self.platform.id, "`rate_limit` is reached; a probe waits");
+            state.due = state.due.min(free_at);
+            return false;
+        }
+        if self.throttle().ask(self.place, now) == Leave::Refused {
+            return false;
+        }
+        self.budget().spend(1, now);
+        if let Some(due) = due {
+            self.lateness.note(now.saturating_duration_since(due));
+        }
+        state.last_start = Some(now);
+        state.judging += 1;
+        let order = Order {
+            burst: state.pace.burst,
+            fresh: state.pace.fresh || state.failed,
+            health_only: state.pace.health_only,
+        };
+        let run = Arc::clone(&self.prober).judge(order, state.gate.clone());
+        let run = async move { Ended::Judged { started: now, judged: Box::new(run.await) } };
+        state.running.push(run.boxed());
+        true
+    }
+
+    async fn take(&mut self, state: &mut State, ended: Ended) -> Result<(), Unread> {
+        match ended {
+            Ended::Judged { started, judged } => {
+                state.judging -= 1;
+                self.heed(state, judged.signals, started, 1).await?;
+                self.throttle().ended(self.place);
+                self.file(state, *judged, started);
+            }
+            Ended::Doubted { id, why } => state.outbox.decide(id, |report| {
+                if let Some(why) = why {
+                    Judged::blind(report, why);
+                }
+            }),
+            Ended::Cleaned { id, steps, signals, started } => {
+                self.heed(state, signals, started, 0).await?;
+                state.outbox.cleaned(id, steps);
+            }
+        }
+        while let Some(entry) = state.outbox.pop() {
+            let Entry { report, transport_failure, .. } = entry;
+            let transport_failure = transport_failure && report.verdict.is_bad();
+            let output =
+                ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
+            self.send(output).await?;
+        }
+        Ok(())
+    }
+
+    /// Files a verdict for sending, and starts what is still to be done for it.
+    fn file(&mut self, state: &mut State, judged: Judged, started: Instant) {
+        let id = state.next_id;
+        state.next_id += 1;
+        let cleans = judged.leftovers.is_some();
+        if let Some(leftovers) = judged.leftovers {
+            let clean_up = Arc::clone(&self.prober).clean_up(leftovers);
+            let clean_up = async move {
+                let (steps, signals) = clean_up.await;
+                Ended::Cleaned { id, steps, signals, started }
+            };
+            state.running.push(clean_up.boxed());
+        }
+        let Some(report) = judged.report else { return };
+        state.failed = report.verdict != Verdict::Up;
+        let mut wait = if cleans && report.verdict == Verdict::Up { Wait::CleanUp } else { Wait::Nothing };
+        if judged.signals.reached {
+            self.sights.answer(self.platform.place, report.span);
+        }
+        if judged.transport_failure {
+            wait = Wait::Doubt;
+            let why = self.doubt(judged.signals.reached, report.evidence);
+            state.running.push(async move { Ended::Doubted { id, why: why.await } }.boxed());
+        }
+        state.outbox.push(Entry { id, report, transport_failure: judged.transport_failure, wait });
+    }
+
+    /// Whether a transport failure is our own, and why. A run in which another step was answered proves a way out.
+    fn doubt(&self, reached: bool, evidence: Span) -> BoxFuture<'static, Option<&'static str>> {
+        let cut_off = !reached && self.sights.failure(self.platform.place, evidence);
+        if cut_off {
+            let why = "no platform answers: this machine seems to be cut off";
+            return std::future::ready(Some(why)).boxed();
+        }
+        let canary = Arc::clone(&self.canary);
+        async move {
+            let ours = canary.accuses_us().await;
+            ours.then_some("no canary answers either: this machine seems to be cut off")
+        }
+        .boxed()
+    }
+
+    /// Obeys a 429 and a 503, and ends a throttle that is over.
+    async fn heed(
+        &mut self,
+        state: &mut State,
+        signals: Signals,
+        started: Instant,
+        prepaid: u32,
+    ) -> Result<(), Unread> {
+        let now = Instant::now();
+        self.budget().spend(signals.requests.saturating_sub(prepaid), now);
+        if let Some(wait) = signals.slowed {
+            state.not_before = Some(now + wait.min(self.cadence));
+        }
+        let news = if let Some(retry_after) = signals.throttled {
+            let mut throttle = self.throttle();
+            let wait = throttle.refused(started, now, retry_after);
+            // Who met the limit tries again when the wait is over, if its own slot comes later.
+            state.due = throttle.until().map_or(state.due, |until| until.max(now).min(state.due));
+            wait.map(|wait| (true, Some(wait)))
+        } else if signals.answered {
+            self.throttle().answered(started).then_some((false, None))
+        } else {
+            None
+        };
+        let Some((throttled, retry_after)) = news else { return Ok(()) };
+        self.send(ProbeOutput::Budget { platform: self.platform.id.clone(), throttled, retry_after }).await
+    }
+
+    async fn send(&self, output: ProbeOutput) -> Result<(), Unread> {
+        self.out.send(output).await.map_err(|_| Unread)
+    }
+}

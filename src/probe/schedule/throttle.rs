@@ -1,0 +1,186 @@
+//! One platform's throttle: nobody probes until the wait is over, then one component tries for all.
+//!
+//! Invariants: the platform's own wait is obeyed and never multiplied; answers to requests from before the wait neither
+//! end nor lengthen a backoff.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The longest wait that is obeyed.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// The longest wait where the platform names none.
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
+
+/// The first wait where the platform names none.
+const BACKOFF_BASE: Duration = Duration::from_secs(1);
+
+/// The longest jitter behind a wait that the platform named.
+const JITTER_CAP: Duration = Duration::from_secs(1);
+
+/// Whether a component may probe now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It may.
+    Granted,
+    /// It may not; another look is worth it at the next slot.
+    Refused,
+}
+
+/// The throttle of one platform.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    until: Option<Instant>,
+    /// The component that tries for all.
+    trying: Option<usize>,
+    attempts: u32,
+    rng: fastrand::Rng,
+}
+
+impl Throttle {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { until: None, trying: None, attempts: 0, rng: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// Asks for leave to probe; once the wait is over, the first to ask gets it and the others wait for its answer.
+    pub(crate) fn ask(&mut self, place: usize, now: Instant) -> Leave {
+        match self.until {
+            None => Leave::Granted,
+            Some(until) if now < until || self.trying.is_some_and(|other| other != place) => Leave::Refused,
+            Some(_) => {
+                self.trying = Some(place);
+                Leave::Granted
+            }
+        }
+    }
+
+    /// A 429 came to a probe that started at `started`. The new wait, if it changed.
+    pub(crate) fn refused(
+        &mut self,
+        started: Instant,
+        now: Instant,
+        retry_after: Option<Duration>,
+    ) -> Option<Duration> {
+        let is_news = self.until.is_none_or(|until| started >= until);
+        let wait = match retry_after {
+            Some(wait) => {
+                let wait = wait.min(LONGEST);
+                let jitter = (wait / 10).min(JITTER_CAP).mul_f64(self.rng.f64());
+                (wait + jitter).min(LONGEST)
+            }
+            None if is_news => {
+                let ceiling = BACKOFF_BASE.saturating_mul(1 << self.attempts.min(5)).min(BACKOFF_CAP);
+                self.attempts = self.attempts.saturating_add(1);
+                ceiling.mul_f64(self.rng.f64())
+            }
+            None => return None,
+        };
+        let until = now + wait;
+        if !is_news && self.until.is_some_and(|current| current >= until) {
+            return None;
+        }
+        self.until = Some(until);
+        self.trying = None;
+        Some(wait)
+    }
+
+    /// An answer that is no 429 came to a probe that started at `started`. Whether that ended the throttle.
+    pub(crate) fn answered(&mut self, started: Instant) -> bool {
+        if self.until.is_none_or(|until| started < until) {
+            return false;
+        }
+        self.until = None;
+        self.trying = None;
+        self.attempts = 0;
+        true
+    }
+
+    /// The probe of this component ended, whatever came of it: another may try.
+    pub(crate) fn ended(&mut self, place: usize) {
+        if self.trying == Some(place) {
+            self.trying = None;
+        }
+    }
+
+    /// When the wait is over.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use super::*;
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    /// Twenty probes under way that all meet the same limit must not lengthen the wait twenty times.
+    #[tokio::test(start_paused = true)]
+    async fn the_platforms_wait_is_obeyed_and_not_multiplied() {
+        let mut throttle = Throttle::new(1);
+        let now = Instant::now();
+        let wait = throttle.refused(now, now, Some(seconds(4))).unwrap();
+        assert!((seconds(4)..=Duration::from_millis(4_400)).contains(&wait), "{wait:?}");
+        for _ in 0..20 {
+            throttle.refused(now, now, Some(seconds(4)));
+        }
+        assert!(throttle.until().unwrap() <= now + Duration::from_millis(4_400));
+        assert_eq!(throttle.ask(0, now + Duration::from_millis(3_999)), Leave::Refused);
+        assert_eq!(throttle.ask(0, now + Duration::from_millis(4_400)), Leave::Granted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_of_an_hour_is_cut_to_five_minutes() {
+        let mut throttle = Throttle::new(1);
+        let now = Instant::now();
+        assert_eq!(throttle.refused(now, now, Some(seconds(3_600))), Some(seconds(300)));
+    }
+
+    /// When the wait is over, a herd would be throttled again at once.
+    #[tokio::test(start_paused = true)]
+    async fn one_component_tries_for_all() {
+        let mut throttle = Throttle::new(1);
+        let now = Instant::now();
+        throttle.refused(now, now, Some(seconds(1)));
+        let after = now + seconds(2);
+        assert_eq!(throttle.ask(7, after), Leave::Granted);
+        assert_eq!(throttle.ask(8, after), Leave::Refused);
+        // An answer to a request from before the wait says nothing about now.
+        assert!(!throttle.answered(now));
+        assert!(throttle.answered(after));
+        assert_eq!(throttle.ask(8, after), Leave::Granted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_gets_no_answer_lets_the_next_try() {
+        let mut throttle = Throttle::new(1);
+        let now = Instant::now();
+        throttle.refused(now, now, Some(seconds(1)));
+        let after = now + seconds(2);
+        assert_eq!(throttle.ask(7, after), Leave::Granted);
+        throttle.ended(7);
+        assert_eq!(throttle.ask(8, after), Leave::Granted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_wait_the_backoff_grows_to_thirty_seconds() {
+        let mut throttle = Throttle::new(3);
+        let mut now = Instant::now();
+        let mut longest = Duration::ZERO;
+        for _ in 0..200 {
+            let wait = throttle.refused(now, now, None).unwrap();
+            longest = longest.max(wait);
+            // A second one under way counts as the same.
+            assert_eq!(throttle.refused(now - seconds(1), now, None), None);
+            now += wait;
+        }
+        assert!(longest > seconds(25) && longest <= seconds(30), "{longest:?}");
+        assert!(throttle.answered(now));
+        assert!(throttle.refused(now, now, None).unwrap() <= seconds(1), "an answer starts it afresh");
+    }
+}

@@ -1,0 +1,196 @@
+//! The data folder: which one it is, and whether it may be trusted.
+
+use std::{
+    ffi::OsString,
+    fmt, fs,
+    io::{self, ErrorKind},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+/// The variable that names the data folder.
+pub const VARIABLE: &str = "WARROOM_DATA_DIR";
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The machine does not say where data belongs.
+    #[error("no home folder is known: name a data folder with --data-dir or ${VARIABLE}")]
+    NoHome,
+    /// It cannot be made or looked at.
+    #[error("data folder {}: {source}", path.display())]
+    File {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no folder.
+    #[error("data folder {} is not a folder: name another one with --data-dir", .0.display())]
+    NotAFolder(PathBuf),
+    /// It belongs to somebody else.
+    #[error(
+        "data folder {} belongs to user {owner}, who could change the records: run `sudo chown -R {user} {}`, \
+         or name another one with --data-dir", path.display(), Quoted(path)
+    )]
+    Foreign {
+        /// Which folder.
+        path: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+        /// Our own number.
+        user: u32,
+    },
+    /// Others may write in it.
+    #[error(
+        "data folder {} may be written by {whom}, who could change the records: run `chmod {mend} {}`",
+        path.display(), Quoted(path)
+    )]
+    Writable {
+        /// Which folder.
+        path: PathBuf,
+        /// `others` or `its group`.
+        whom: &'static str,
+        /// What `chmod` must do.
+        mend: &'static str,
+    },
+}
+
+/// A path as a shell reads it.
+struct Quoted<'a>(&'a Path);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "'{}'", self.0.display().to_string().replace('\'', r"'\''"))
+    }
+}
+
+/// The data folder: what was asked for, else the environment's, else the user's own. Nothing is created.
+pub fn resolve(asked: Option<&Path>) -> Result<PathBuf, FolderError> {
+    let own =
+        || directories::ProjectDirs::from("", "", "warroom").map(|folders| folders.data_dir().to_path_buf());
+    choose(asked, std::env::var_os(VARIABLE), own)
+}
+
+fn choose(
+    asked: Option<&Path>,
+    variable: Option<OsString>,
+    own: impl FnOnce() -> Option<PathBuf>,
+) -> Result<PathBuf, FolderError> {
+    if let Some(asked) = asked {
+        return Ok(asked.to_path_buf());
+    }
+    match variable.filter(|value| !value.is_empty()) {
+        Some(value) => Ok(PathBuf::from(value)),
+        None => own().ok_or(FolderError::NoHome),
+    }
+}
+
+/// Makes the folder for oneself alone where there is none, and refuses one that others could tamper with.
+///
+/// `group` is the number of the group that may write in it too.
+pub fn prepare(path: &Path, group: Option<u32>) -> Result<(), FolderError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+        .map_err(|source| FolderError::File { path: path.to_path_buf(), source })?;
+    inspect(path, group).map(|_| ())
+}
+
+/// Refuses a folder that others could tamper with; `false` when there is none. Nothing is created.
+pub fn inspect(path: &Path, group: Option<u32>) -> Result<bool, FolderError> {
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(FolderError::File { path: path.to_path_buf(), source }),
+    };
+    if !found.is_dir() {
+        return Err(FolderError::NotAFolder(path.to_path_buf()));
+    }
+    let facts = Facts { owner: found.uid(), group: found.gid(), mode: found.mode() };
+    judge(path, facts, rustix::process::geteuid().as_raw(), group).map(|()| true)
+}
+
+#[derive(Clone, Copy)]
+struct Facts {
+    owner: u32,
+    group: u32,
+    mode: u32,
+}
+
+fn judge(path: &Path, facts: Facts, user: u32, group: Option<u32>) -> Result<(), FolderError> {
+    let path = path.to_path_buf();
+    if facts.owner != user && facts.owner != 0 {
+        return Err(FolderError::Foreign { path, owner: facts.owner, user });
+    }
+    if facts.mode & 0o002 != 0 {
+        return Err(FolderError::Writable { path, whom: "others", mend: "o-w" });
+    }
+    if facts.mode & 0o020 != 0 && group != Some(facts.group) {
+        return Err(FolderError::Writable { path, whom: "its group", mend: "g-w" });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_the_one_asked_for_then_the_environments_then_ones_own() {
+        let own = || Some(PathBuf::from("/home/me/data"));
+        let asked = Path::new("/asked");
+        assert_eq!(choose(Some(asked), Some("/variable".into()), own).unwrap(), asked);
+        assert_eq!(choose(None, Some("/variable".into()), own).unwrap(), Path::new("/variable"));
+        assert_eq!(choose(None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
+        assert!(matches!(choose(None, None, || None), Err(FolderError::NoHome)));
+    }
+
+    #[test]
+    fn a_new_folder_is_for_oneself_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("a/b");
+        prepare(&folder, None).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_refused_with_the_cure() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("it's");
+        prepare(&folder, None).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let words = prepare(&folder, None).unwrap_err().to_string();
+        assert!(words.contains("chmod o-w '") && words.contains(r"it'\''s'"), "{words}");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o770)).unwrap();
+        let words = prepare(&folder, None).unwrap_err().to_string();
+        assert!(words.contains("chmod g-w '"), "{words}");
+        let group = fs::metadata(&folder).unwrap().gid();
+        prepare(&folder, Some(group)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        prepare(&folder, None).unwrap();
+    }
+
+    #[test]
+    fn somebody_elses_folder_is_refused_and_roots_is_not() {
+        let path = Path::new("/data");
+        let facts = |owner| Facts { owner, group: 7, mode: 0o40700 };
+        let words = judge(path, facts(4321), 1000, None).unwrap_err().to_string();
+        assert!(words.contains("user 4321") && words.contains("sudo chown -R 1000 '/data'"), "{words}");
+        judge(path, facts(0), 1000, None).unwrap();
+        judge(path, facts(1000), 1000, None).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_folders_place_is_said_to_be_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(inspect(file.path(), None).unwrap_err().to_string().contains("is not a folder"));
+        assert!(!inspect(&file.path().with_extension("none"), None).unwrap());
+    }
+}

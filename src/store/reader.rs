@@ -1,0 +1,218 @@
+//! Reads the database beside a running engine.
+//!
+//! Invariant: no query holds a transaction while the caller thinks, so that a slow pipe keeps neither the writer from
+//! committing nor the log from shrinking; long answers come in pages.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+
+use super::{
+    Minute, Progress, StoreError,
+    database::{self, FILE},
+    health,
+};
+use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, time::epoch_seconds};
+
+/// How many recoveries are read at once.
+const PAGE: u16 = 256;
+
+/// An open database that is only read.
+pub struct Reader {
+    connection: Option<Connection>,
+    path: PathBuf,
+}
+
+impl Reader {
+    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        match std::fs::metadata(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { connection: None, path });
+            }
+            Err(source) => return Err(StoreError::File { path, source }),
+        }
+        let mut reader = Self { connection: None, path };
+        let connection = reader.connect().map_err(|source| reader.failed(source))?;
+        database::check_version(&connection, &reader.path)?;
+        // A first engine may just be making the tables.
+        if database::has_table(&connection, "minutes").map_err(|source| reader.failed(source))? {
+            reader.connection = Some(connection);
+        }
+        Ok(reader)
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let first = Connection::open_with_flags(&self.path, flags)
+            .and_then(|connection| database::modest(&connection).map(|()| connection))
+            .and_then(|connection| database::has_table(&connection, "minutes").map(|_| connection));
+        let log = self.path.with_extension("db-wal");
+        match first {
+            // In a folder that may not be written no shared memory can be made; without a log none is needed.
+            Err(error)
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+                    && !log.exists() =>
+            {
+                let mut address =
+                    url::Url::from_file_path(std::path::absolute(&self.path).unwrap_or_default())
+                        .map_err(|()| error)?;
+                address.set_query(Some("immutable=1"));
+                Connection::open_with_flags(address.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
+            }
+            other => other,
+        }
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> StoreError {
+        let path = self.path.clone();
+        if health::is_corrupt(&source) {
+            StoreError::Corrupt { path, source }
+        } else {
+            StoreError::Database { path, source }
+        }
+    }
+
+    /// The recoveries that were restored at `since` or later, oldest first, of one component or of all.
+    pub fn recoveries<'a>(
+        &'a self,
+        since: Option<DateTime<Utc>>,
+        component: Option<&'a ComponentId>,
+    ) -> impl Iterator<Item = Result<RecoveryRecord, StoreError>> + 'a {
+        Recoveries {
+            reader: self,
+            component,
+            after: (since.map_or(f64::MIN, epoch_seconds), -1),
+            page: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// What a restart needs, one for each path that was ever saved.
+    pub fn open_progress(&self) -> Result<Vec<Progress>, StoreError> {
+        self.rows("SELECT component_id, path, open, saved_at, state FROM progress", params![], |row| {
+            Ok(Progress {
+                component_id: ComponentId::new(row.get::<_, String>(0)?),
+                path: PathName::new(row.get::<_, String>(1)?),
+                open: row.get(2)?,
+                at: DateTime::from_timestamp_millis(row.get(3)?).unwrap_or_default(),
+                state: row.get(4)?,
+            })
+        })
+    }
+
+    /// The last `count` events, oldest first.
+    pub fn last_events(&self, count: usize) -> Result<Vec<Arc<Event>>, StoreError> {
+        let sql = "SELECT seq, event FROM events ORDER BY seq DESC LIMIT ?1";
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, String)> =
+            self.rows(sql, params![count], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)).collect()
+    }
+
+    /// The one-minute rows of a path from the minute of `since` on, oldest first.
+    pub fn minutes(
+        &self,
+        component: &ComponentId,
+        path: &PathName,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Minute>, StoreError> {
+        let sql = "SELECT minute, up, down, degraded, blind, latencies, latency_sum, latency_min, latency_max
+                   FROM minutes WHERE series = (SELECT id FROM series WHERE component_id = ?1 AND path = ?2)
+                   AND minute >= ?3 ORDER BY minute";
+        let from = since.timestamp().div_euclid(60);
+        self.rows(sql, params![component.as_str(), path.as_str(), from], |row| {
+            Ok(Minute {
+                number: row.get(0)?,
+                up: row.get(1)?,
+                down: row.get(2)?,
+                degraded: row.get(3)?,
+                blind: row.get(4)?,
+                latencies: row.get(5)?,
+                latency_sum: row.get(6)?,
+                latency_min: row.get(7)?,
+                latency_max: row.get(8)?,
+            })
+        })
+    }
+
+    /// How many raw probe results are kept.
+    pub fn probe_count(&self) -> Result<u64, StoreError> {
+        let counts = self.rows("SELECT count(*) FROM probes", params![], |row| row.get::<_, i64>(0))?;
+        Ok(counts.first().map_or(0, |count| count.unsigned_abs()))
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn rusqlite::ToSql],
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let Some(connection) = &self.connection else { return Ok(Vec::new()) };
+        let all = || connection.prepare_cached(sql)?.query_map(parameters, read)?.collect();
+        let rows: rusqlite::Result<Vec<T>> = all();
+        rows.map_err(|source| self.failed(source))
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(
+        &self,
+        table: &'static str,
+        row: i64,
+        text: &str,
+    ) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|source| StoreError::Row {
+            path: self.path.clone(),
+            table,
+            row,
+            source,
+        })
+    }
+}
+
+struct Recoveries<'a> {
+    reader: &'a Reader,
+    component: Option<&'a ComponentId>,
+    after: (f64, i64),
+    page: VecDeque<(f64, i64, String)>,
+    ended: bool,
+}
+
+impl Recoveries<'_> {
+    fn fetch(&mut self) -> Result<(), StoreError> {
+        let sql = "SELECT t_restore, seq, record FROM recoveries
+                   WHERE (t_restore, seq) > (?1, ?2) AND (?3 IS NULL OR component_id = ?3)
+                   ORDER BY t_restore, seq LIMIT ?4";
+        let component = self.component.map(ComponentId::as_str);
+        self.page = self
+            .reader
+            .rows(sql, params![self.after.0, self.after.1, component, PAGE], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
+            .into();
+        self.ended = self.page.len() < usize::from(PAGE);
+        Ok(())
+    }
+}
+
+impl Iterator for Recoveries<'_> {
+    type Item = Result<RecoveryRecord, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.is_empty()
+            && !self.ended
+            && let Err(error) = self.fetch()
+        {
+            self.ended = true;
+            return Some(Err(error));
+        }
+        let (restored, seq, text) = self.page.pop_front()?;
+        self.after = (restored, seq);
+        Some(self.reader.parse("recoveries", seq, &text))
+    }
+}

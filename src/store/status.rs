@@ -1,0 +1,162 @@
+//! `status.json` beside the database: how things stand, for `warroom status`, without attaching to the engine.
+//!
+//! Invariant: a reader sees a whole file or none; one that could not be renewed is removed rather than left to lie.
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    ComponentId, Percent, Phase, Picture, Verdict, compliance,
+    record::{ClockState, Mode},
+    time::rfc3339_millis,
+};
+
+/// The file's name in the data folder.
+pub const FILE: &str = "status.json";
+/// A file that says the same as before is renewed so often, so that its age tells whether the engine still works.
+const RENEWAL: TimeDelta = TimeDelta::seconds(10);
+
+/// How things stood at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusFile {
+    /// When.
+    #[serde(with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// The engine's process.
+    pub pid: u32,
+    /// The `tenant` of the config.
+    pub tenant: String,
+    /// Whether this is the demo on simulated platforms.
+    pub demo: bool,
+    /// The worst state of all components: `down`, `failed_over`, `recovering`, `unobserved` or `up`.
+    pub worst: Phase,
+    /// How many components are up.
+    pub up: usize,
+    /// How many there are.
+    pub components: usize,
+    /// The open outages, worst first.
+    pub outages: Vec<OpenOutage>,
+    /// The running drill.
+    pub drill: Option<String>,
+    /// Whether anybody would be paged.
+    pub mode: Mode,
+    /// What is known of the runner's clock.
+    pub clock: ClockState,
+    /// What a person must know about warroom itself.
+    pub notices: Vec<String>,
+}
+
+/// An outage that is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenOutage {
+    /// Whose.
+    pub component_id: ComponentId,
+    /// The component's name.
+    pub name: String,
+    /// Its tier.
+    pub tier: u8,
+    /// `down`, `failed_over` or `recovering`.
+    pub phase: Phase,
+    /// `down` or `degraded`.
+    pub verdict: Verdict,
+    /// `T_detect`.
+    #[serde(with = "rfc3339_millis")]
+    pub since: DateTime<Utc>,
+    /// How much of the target it has provably used.
+    pub rto_used_percentage: Percent,
+}
+
+impl StatusFile {
+    /// What the picture says now.
+    #[must_use]
+    pub fn of(picture: &Picture, now: DateTime<Utc>, pid: u32) -> Self {
+        let pairs = || picture.roster.components.iter().zip(&picture.components);
+        let mut outages: Vec<_> = pairs()
+            .filter_map(|(card, component)| {
+                let outage = component.outage.as_ref()?;
+                Some(OpenOutage {
+                    component_id: card.id.clone(),
+                    name: card.name.to_string(),
+                    tier: card.tier.number(),
+                    phase: component.phase,
+                    verdict: outage.verdict,
+                    since: outage.t_detect,
+                    rto_used_percentage: compliance::rto_used(outage.elapsed(), card.target_rto),
+                })
+            })
+            .collect();
+        outages.sort_by_key(|outage| (severity(outage.phase), outage.tier, outage.since));
+        Self {
+            at: now,
+            pid,
+            tenant: picture.roster.tenant.clone(),
+            demo: picture.roster.demo,
+            worst: pairs().map(|(_, one)| one.phase).min_by_key(|phase| severity(*phase)).unwrap_or_default(),
+            up: pairs().filter(|(_, component)| component.phase == Phase::Up).count(),
+            components: picture.components.len(),
+            outages,
+            drill: None,
+            mode: Mode::Alerting,
+            clock: picture.clock.as_ref().map_or(ClockState::Unknown, |clock| clock.state),
+            notices: picture.notices.values().map(|notice| notice.text.clone()).collect(),
+        }
+    }
+
+    /// Whether there is nothing to worry about.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.worst == Phase::Up && self.up == self.components
+    }
+
+    /// Whether a file that says `self` must be renewed to say `new`.
+    pub(super) fn is_outdated_by(&self, new: &Self) -> bool {
+        let same = Self { at: new.at, ..self.clone() } == *new;
+        !same || (new.at - self.at).abs() >= RENEWAL
+    }
+}
+
+/// Worst first.
+const fn severity(phase: Phase) -> u8 {
+    match phase {
+        Phase::Down => 0,
+        Phase::FailedOver => 1,
+        Phase::Recovering => 2,
+        Phase::Unobserved => 3,
+        Phase::Up => 4,
+    }
+}
+
+/// Replaces the file as a whole.
+pub fn write(folder: &Path, status: &StatusFile) -> io::Result<()> {
+    let (path, fresh) = (folder.join(FILE), folder.join(".status.json.new"));
+    let written = (|| {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut text = serde_json::to_vec(status).map_err(io::Error::other)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        fs::rename(&fresh, &path)
+    })();
+    if written.is_err() {
+        // The folder may be unwritable altogether; then the age of the old file tells.
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
+/// Reads the file; `None` when there is none.
+pub fn read(folder: &Path) -> io::Result<Option<StatusFile>> {
+    match fs::read(folder.join(FILE)) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::other),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,146 @@
+//! The statements that write rows, each inside a transaction of the writer.
+
+use rusqlite::{Transaction, params};
+
+use super::{
+    queue::{Closing, Progress, Sample},
+    rollup::Minute,
+};
+use crate::domain::{Event, Verdict};
+
+/// How many rows one pruning step may remove of each table: more than arrive in a second, few enough to be quick.
+const STEP: i64 = 4_000;
+/// A row from so far ahead of now was stamped by a wrong clock and is pruned like an old one.
+const AHEAD: i64 = 86_400_000;
+
+pub(super) fn recovery(transaction: &Transaction<'_>, closing: &Closing) -> rusqlite::Result<()> {
+    let record = &closing.record;
+    // The first word on an outage stays: a restart may close the same one again.
+    transaction
+        .prepare_cached(
+            "INSERT INTO recoveries (id, component_id, t_restore, record) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            record.id,
+            record.component_id.as_str(),
+            record.t_restore_epoch,
+            json(record.as_ref())?
+        ])?;
+    closing.after.as_ref().map_or(Ok(()), |after| progress(transaction, after))
+}
+
+pub(super) fn progress(transaction: &Transaction<'_>, progress: &Progress) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO progress (component_id, path, open, saved_at, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            progress.component_id.as_str(),
+            progress.path.as_str(),
+            progress.open,
+            progress.at.timestamp_millis(),
+            progress.state
+        ])?;
+    Ok(())
+}
+
+pub(super) fn event(transaction: &Transaction<'_>, event: &Event) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO events (at, event) VALUES (?1, ?2)")?
+        .execute(params![event.at().timestamp_millis(), json(event)?])?;
+    Ok(())
+}
+
+/// The number of a series, made on its first use.
+pub(super) fn series(transaction: &Transaction<'_>, component: &str, path: &str) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO series (component_id, path) VALUES (?1, ?2)")?
+        .execute([component, path])?;
+    transaction
+        .prepare_cached("SELECT id FROM series WHERE component_id = ?1 AND path = ?2")?
+        .query_row([component, path], |row| row.get(0))
+}
+
+pub(super) fn probe(transaction: &Transaction<'_>, series: i64, sample: &Sample) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO probes (series, at, verdict, latency_ms, burst, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            series,
+            sample.at.timestamp_millis(),
+            code(sample.verdict),
+            sample.latency_ms,
+            sample.burst,
+            sample.reason.as_deref()
+        ])?;
+    Ok(())
+}
+
+/// Adds to a minute's row: a restart inside a minute gives it a second part.
+pub(super) fn minute(transaction: &Transaction<'_>, series: i64, minute: &Minute) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO minutes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (series, minute) DO UPDATE SET
+                 up = up + excluded.up, down = down + excluded.down,
+                 degraded = degraded + excluded.degraded, blind = blind + excluded.blind,
+                 latencies = latencies + excluded.latencies, latency_sum = latency_sum + excluded.latency_sum,
+                 latency_min = min(ifnull(latency_min, excluded.latency_min), ifnull(excluded.latency_min, latency_min)),
+                 latency_max = max(ifnull(latency_max, excluded.latency_max), ifnull(excluded.latency_max, latency_max))",
+        )?
+        .execute(params![
+            series,
+            minute.number,
+            minute.up,
+            minute.down,
+            minute.degraded,
+            minute.blind,
+            minute.latencies,
+            minute.latency_sum,
+            minute.latency_min,
+            minute.latency_max
+        ])?;
+    Ok(())
+}
+
+/// Removes one step's worth of rows that are older than their time; `now` and ages in milliseconds.
+pub(super) fn prune(
+    transaction: &Transaction<'_>,
+    now: i64,
+    probes: i64,
+    rollups: i64,
+) -> rusqlite::Result<usize> {
+    let mut removed = 0;
+    for (table, age) in [("probes", probes), ("events", rollups)] {
+        // Rows lie in the order in which they came, so the oldest are the first ones; no other index is needed.
+        let sql = format!(
+            "DELETE FROM {table} WHERE seq < (SELECT min(seq) FROM {table}) + {STEP} AND (at < ?1 OR at > ?2)"
+        );
+        removed += transaction
+            .prepare_cached(&sql)?
+            .execute([now.saturating_sub(age), now.saturating_add(AHEAD)])?;
+    }
+    removed += transaction
+        .prepare_cached(
+            "DELETE FROM minutes WHERE (series, minute) IN
+             (SELECT series, minute FROM minutes WHERE minute < ?1 ORDER BY minute LIMIT ?2)",
+        )?
+        .execute([now.saturating_sub(rollups).div_euclid(60_000), STEP])?;
+    Ok(removed)
+}
+
+/// The number of a verdict in the database.
+const fn code(verdict: Verdict) -> i64 {
+    match verdict {
+        Verdict::Up => 0,
+        Verdict::Down => 1,
+        Verdict::Degraded => 2,
+        Verdict::Blind => 3,
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}

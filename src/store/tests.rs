@@ -1,0 +1,518 @@
+//! What the store keeps when the disk does not.
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::mpsc::{self, Receiver, Sender},
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::domain::{
+    ComponentId, PathName, Percent, Status, Tier, Verdict,
+    event::BlipEvent,
+    record::{ClockState, Mode, RestoredBy},
+};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn record(number: i64) -> Arc<RecoveryRecord> {
+    let restored = at(number).timestamp() as f64;
+    Arc::new(RecoveryRecord {
+        component_id: ComponentId::new("crm"),
+        tier: Tier::One,
+        target_rto_seconds: 60.0,
+        t_detect_epoch: restored - 10.0,
+        t_failover_epoch: None,
+        t_restore_epoch: restored,
+        measured_rto_seconds: 10.0,
+        status: Status::Pass,
+        t_failover_inferred: false,
+        rto_used_percentage: Percent::new(16.7),
+        compliance_percentage: Percent::HUNDRED,
+        bounds_seconds: (9.0, None),
+        certain: false,
+        path: PathName::primary(),
+        failover_mechanism: Some("=cmd()".to_owned()),
+        served_by: None,
+        mode: Mode::Alerting,
+        clock: ClockState::Ok,
+        drill_id: None,
+        run_id: None,
+        restored_by: RestoredBy::Itself,
+        blind_probes: 0,
+        gap_seconds: 0.0,
+        failed_steps: vec!["x".repeat(300)],
+        root_cause: None,
+        id: format!("outage-{number:05}"),
+        tenant_id: "t".to_owned(),
+        notes: Vec::new(),
+    })
+}
+
+fn progress(state: &str, open: bool) -> Progress {
+    Progress {
+        component_id: ComponentId::new("crm"),
+        path: PathName::primary(),
+        open,
+        at: at(0),
+        state: state.to_owned(),
+    }
+}
+
+fn probe(seconds: i64, verdict: Verdict, latency_ms: Option<f64>) -> ProbeEvent {
+    ProbeEvent {
+        at: at(seconds),
+        component_id: ComponentId::new("crm"),
+        path: PathName::primary(),
+        verdict,
+        latency_ms,
+        served_by: None,
+        reason: None,
+        burst: false,
+        steps: Vec::new(),
+    }
+}
+
+fn blip(seconds: i64) -> Arc<Event> {
+    Arc::new(Event::Blip(BlipEvent { at: at(seconds), component_id: ComponentId::new("crm"), reason: None }))
+}
+
+fn open(folder: &Path, settings: Settings) -> (Store, Receiver<StoreHealth>) {
+    let (sender, receiver) = mpsc::channel();
+    let tell = Box::new(move |health| sender.send(health).unwrap_or_default());
+    (Store::open(folder, settings, at(0), tell).unwrap(), receiver)
+}
+
+fn done(sender: &Sender<i64>, number: i64) -> Done {
+    let sender = sender.clone();
+    Box::new(move || sender.send(number).unwrap_or_default())
+}
+
+/// Records `numbers` and waits until each is acknowledged.
+fn keep(store: &Store, numbers: std::ops::Range<i64>) {
+    let (sender, receiver) = mpsc::channel();
+    for number in numbers.clone() {
+        store.handle().record_recovery(record(number), None, done(&sender, number));
+    }
+    for number in numbers {
+        assert_eq!(receiver.recv_timeout(WAIT), Ok(number), "acknowledged in order");
+    }
+}
+
+fn ids(folder: &Path) -> Vec<String> {
+    Store::read(folder).unwrap().recoveries(None, None).map(|record| record.unwrap().id).collect()
+}
+
+fn expected(numbers: std::ops::Range<i64>) -> Vec<String> {
+    numbers.map(|number| format!("outage-{number:05}")).collect()
+}
+
+fn aside(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| {
+            name.starts_with("warroom.db.corrupt-") && !name.ends_with("-shm") && !name.ends_with("-wal")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_reopening() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..3);
+    store.close().unwrap();
+    let (store, health) = open(folder.path(), Settings::default());
+    keep(&store, 3..5);
+    drop(store);
+    assert_eq!(ids(folder.path()), expected(0..5));
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!(reader.recoveries(None, None).next().unwrap().unwrap(), *record(0));
+    assert!(health.try_recv().is_err(), "nothing was wrong");
+}
+
+#[test]
+fn a_reader_sees_each_acknowledged_recovery_at_once_while_the_engine_writes() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    let reader = Store::read(folder.path()).unwrap();
+    keep(&store, 0..300);
+    let mut slow = reader.recoveries(None, None);
+    assert_eq!(slow.next().unwrap().unwrap().id, "outage-00000");
+    keep(&store, 300..600);
+    assert_eq!(
+        slow.count(),
+        599,
+        "a reader that dawdles gets what was written meanwhile, and hinders nobody"
+    );
+}
+
+#[test]
+fn recoveries_are_found_by_time_and_component() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..10);
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!(reader.recoveries(Some(at(7)), None).count(), 3, "the bound itself belongs to it");
+    assert_eq!(reader.recoveries(None, Some(&ComponentId::new("crm"))).count(), 10);
+    assert_eq!(reader.recoveries(None, Some(&ComponentId::new("other"))).count(), 0);
+}
+
+#[test]
+fn the_same_outage_closed_twice_is_kept_once() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..2);
+    keep(&store, 0..2);
+    assert_eq!(ids(folder.path()), expected(0..2));
+}
+
+#[test]
+fn a_restart_finds_the_latest_progress_and_a_recovery_closes_it_in_one_stroke() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().save_progress(progress("first", true));
+    store.handle().save_progress(progress("outage", true));
+    let (sender, receiver) = mpsc::channel();
+    store.handle().record_recovery(record(1), Some(progress("closed", false)), done(&sender, 1));
+    receiver.recv_timeout(WAIT).unwrap();
+    let kept = Store::read(folder.path()).unwrap().open_progress().unwrap();
+    assert_eq!(kept, [progress("closed", false)]);
+    store.handle().save_progress(progress("next", true));
+    store.close().unwrap();
+    assert_eq!(Store::read(folder.path()).unwrap().open_progress().unwrap(), [progress("next", true)]);
+}
+
+#[test]
+fn a_full_disk_keeps_recoveries_in_order_until_there_is_room() {
+    let folder = TempDir::new().unwrap();
+    let (store, health) = open(folder.path(), Settings { page_limit: Some(30), ..Settings::default() });
+    let (sender, receiver) = mpsc::channel();
+    for number in 0..200 {
+        store.handle().record_recovery(record(number), None, done(&sender, number));
+    }
+    assert_eq!(health.recv_timeout(WAIT), Ok(StoreHealth::DiskFull));
+    let acknowledged: Vec<_> = receiver.try_iter().collect();
+    let kept = ids(folder.path());
+    assert!(acknowledged.len() < 200);
+    assert_eq!(kept.len(), acknowledged.len(), "nothing is acknowledged that is not on disk");
+    assert_eq!(store.close().unwrap_err().0, 200 - kept.len(), "what could not be written is owned up to");
+}
+
+#[test]
+fn after_a_full_disk_everything_follows_in_order_and_the_notice_is_taken_back() {
+    let folder = TempDir::new().unwrap();
+    let queue = Arc::new(Queue::default());
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let tight = Settings { page_limit: Some(30), ..Settings::default() };
+    let path = folder.path().to_path_buf();
+    let (mut writer, _) = Writer::open(path, tight, Arc::clone(&queue), tell, at(0)).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    for number in 0..200 {
+        queue.recovery(record(number), None, done(&sender, number));
+    }
+    let mut batch = queue.take(Duration::ZERO).unwrap();
+    let error = writer.write(&mut batch).unwrap_err();
+    writer.failed(&error);
+    assert_eq!(health.try_recv(), Ok(StoreHealth::DiskFull));
+    assert!(receiver.try_recv().is_err() && ids(folder.path()).is_empty());
+    for number in 200..210 {
+        queue.recovery(record(number), None, done(&sender, number));
+    }
+    batch.append(queue.drain());
+    writer.make_room(1_000_000);
+    writer.write(&mut batch).unwrap();
+    assert_eq!(health.try_recv(), Ok(StoreHealth::Ok));
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), (0..210).collect::<Vec<_>>());
+    assert_eq!(ids(folder.path()), expected(0..210));
+}
+
+#[test]
+fn a_database_of_garbage_is_kept_aside_and_measuring_goes_on() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("warroom.db"), b"this is no database, whatever it is".repeat(500)).unwrap();
+    let (store, health) = open(folder.path(), Settings::default());
+    let moved_to = "warroom.db.corrupt-20270115T080000Z".to_owned();
+    let corrupt = StoreHealth::Corrupt { moved_to: moved_to.clone(), carried: 0 };
+    assert_eq!(health.try_recv().as_ref(), Ok(&corrupt));
+    assert!(corrupt.to_string().contains(&moved_to));
+    keep(&store, 0..3);
+    assert!(health.try_recv().is_err(), "the news stands; it is not taken back by the next write");
+    drop(store);
+    assert_eq!(aside(folder.path()), [moved_to]);
+    assert_eq!(ids(folder.path()), expected(0..3));
+}
+
+#[test]
+fn a_truncated_database_gives_up_what_can_be_read_and_is_never_deleted() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..400);
+    store.close().unwrap();
+    let path = folder.path().join("warroom.db");
+    let length = fs::metadata(&path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length * 2 / 3 / 4096 * 4096).unwrap();
+    let (store, health) = open(folder.path(), Settings::default());
+    let Ok(StoreHealth::Corrupt { carried, .. }) = health.try_recv() else {
+        unreachable!("a third of the file is gone");
+    };
+    assert!(carried > 50, "most of the rows are in pages that are still there: {carried}");
+    keep(&store, 400..401);
+    drop(store);
+    assert_eq!(ids(folder.path()).len(), carried + 1);
+    assert_eq!(aside(folder.path()).len(), 1);
+}
+
+#[test]
+fn damage_that_shows_only_while_writing_loses_nothing_that_waits() {
+    let folder = TempDir::new().unwrap();
+    let (store, health) = open(folder.path(), Settings::default());
+    keep(&store, 0..100);
+    for second in 0..2_000 {
+        store.handle().record_probe(&probe(second, Verdict::Up, Some(1.0)));
+    }
+    store.close().unwrap();
+    // The last leaf of `probes` is where the next result goes; the small tables stay whole.
+    let path = folder.path().join("warroom.db");
+    let root = leaf_of_probes(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[root * 4096..(root + 1) * 4096].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    drop(health);
+    let (store, health) = open(folder.path(), Settings::default());
+    assert!(health.try_recv().is_err(), "the damage lies where opening does not look");
+    store.handle().record_probe(&probe(3_000, Verdict::Up, Some(1.0)));
+    let told = health.recv_timeout(WAIT).unwrap();
+    assert!(matches!(told, StoreHealth::Corrupt { carried: 100, .. }), "{told:?}");
+    keep(&store, 100..101);
+    store.close().unwrap();
+    assert_eq!(ids(folder.path()), expected(0..101));
+    assert_eq!(Store::read(folder.path()).unwrap().probe_count().unwrap(), 1);
+}
+
+/// The page, from 0, of the table's root: damage there breaks every access.
+fn leaf_of_probes(path: &Path) -> usize {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let root: u32 = connection
+        .query_row("SELECT rootpage FROM sqlite_master WHERE name = 'probes'", [], |row| row.get(0))
+        .unwrap();
+    root as usize - 1
+}
+
+#[test]
+fn a_schema_from_the_future_is_refused_in_plain_words_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    open(folder.path(), Settings::default()).0.close().unwrap();
+    let path = folder.path().join("warroom.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute("INSERT INTO refinery_schema_history VALUES (99, 'future', '2030-01-01T00:00:00Z', '1')", [])
+        .unwrap();
+    drop(connection);
+    let words =
+        Store::open(folder.path(), Settings::default(), at(0), Box::new(|_| {})).err().unwrap().to_string();
+    assert!(words.contains("schema version 99, this warroom knows 1: run the newer warroom"), "{words}");
+    let read = Store::read(folder.path()).err().unwrap();
+    assert!(matches!(read, StoreError::FromTheFuture { found: 99, known: 1, .. }));
+    assert!(aside(folder.path()).is_empty());
+}
+
+#[test]
+fn old_results_go_by_their_settings_and_recoveries_stay() {
+    const HOUR: Duration = Duration::from_hours(1);
+    let folder = TempDir::new().unwrap();
+    let settings = Settings { probes: HOUR, rollups: HOUR * 2, page_limit: None };
+    let (store, _) = open(folder.path(), settings);
+    keep(&store, 0..1);
+    for second in (0..600).step_by(10) {
+        store.handle().record_probe(&probe(second, Verdict::Up, Some(1.0)));
+    }
+    store.handle().record_event(blip(0));
+    store.close().unwrap();
+    let minutes = |since| {
+        let reader = Store::read(folder.path()).unwrap();
+        reader.minutes(&ComponentId::new("crm"), &PathName::primary(), since).unwrap().len()
+    };
+    assert_eq!((Store::read(folder.path()).unwrap().probe_count().unwrap(), minutes(at(0))), (60, 10));
+
+    let (store, _) = open(folder.path(), settings);
+    store.handle().record_probe(&probe(5_000, Verdict::Up, None));
+    store.close().unwrap();
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!((reader.probe_count().unwrap(), minutes(at(0))), (1, 11), "raw results first");
+    assert_eq!(reader.last_events(10).unwrap().len(), 1);
+
+    let (store, _) = open(folder.path(), settings);
+    store.handle().record_probe(&probe(10_000, Verdict::Up, None));
+    store.close().unwrap();
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!(minutes(at(0)), 2, "then the minutes");
+    assert_eq!(reader.last_events(10).unwrap().len(), 0);
+    assert_eq!(ids(folder.path()), expected(0..1));
+}
+
+#[test]
+fn a_minute_counts_verdicts_and_latencies_across_a_restart() {
+    let folder = TempDir::new().unwrap();
+    for (second, verdict, latency) in [
+        (0, Verdict::Up, Some(10.0)),
+        (1, Verdict::Down, None),
+        (2, Verdict::Degraded, Some(40.0)),
+        (3, Verdict::Blind, None),
+        (4, Verdict::Up, Some(1.0)),
+    ] {
+        let (store, _) = open(folder.path(), Settings::default());
+        store.handle().record_probe(&probe(second, verdict, latency));
+        store.close().unwrap();
+    }
+    let reader = Store::read(folder.path()).unwrap();
+    let minutes = reader.minutes(&ComponentId::new("crm"), &PathName::primary(), at(0)).unwrap();
+    let [minute] = &minutes[..] else { unreachable!("one minute: {minutes:?}") };
+    assert_eq!((minute.up, minute.down, minute.degraded, minute.blind), (2, 1, 1, 1));
+    assert_eq!(
+        (minute.latency_min, minute.latency_mean(), minute.latency_max),
+        (Some(1.0), Some(17.0), Some(40.0))
+    );
+}
+
+#[test]
+fn a_disk_that_is_too_slow_costs_old_probes_and_is_said_but_costs_no_recovery() {
+    let queue = Queue::default();
+    let (sender, _receiver) = mpsc::channel();
+    for second in 0..20_000 {
+        let event = probe(second, Verdict::Up, None);
+        queue.probe(Sample {
+            component_id: event.component_id,
+            path: event.path,
+            at: event.at,
+            verdict: event.verdict,
+            latency_ms: None,
+            burst: false,
+            reason: None,
+        });
+        queue.recovery(record(second), None, done(&sender, second));
+    }
+    let batch = queue.take(Duration::ZERO).unwrap();
+    assert_eq!((batch.probes.len(), batch.dropped), (16_384, 20_000 - 16_384));
+    assert_eq!(batch.probes.back().unwrap().at, at(19_999), "the newest are the ones that stay");
+    assert_eq!(batch.recoveries.len(), 20_000);
+}
+
+#[test]
+fn progress_that_could_not_be_written_never_overtakes_the_recovery_that_closed_it() {
+    let queue = Queue::default();
+    queue.progress(progress("outage", true));
+    let mut failed = queue.take(Duration::ZERO).unwrap();
+    queue.recovery(record(1), Some(progress("closed", false)), Box::new(|| {}));
+    failed.append(queue.drain());
+    assert!(failed.progress.is_empty());
+    queue.progress(progress("next", true));
+    failed.append(queue.drain());
+    assert_eq!(failed.progress.len(), 1, "but what came after it stays");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_health_and_not_an_end() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("warroom.db")).unwrap();
+    let (store, health) = open(folder.path(), Settings::default());
+    assert!(matches!(health.try_recv(), Ok(StoreHealth::Failing(_))));
+    let (sender, receiver) = mpsc::channel();
+    store.handle().record_recovery(record(0), None, done(&sender, 0));
+    fs::remove_dir(folder.path().join("warroom.db")).unwrap();
+    assert_eq!(receiver.recv_timeout(WAIT), Ok(0), "it follows once the folder is mended");
+    assert_eq!(health.recv_timeout(WAIT), Ok(StoreHealth::Ok));
+}
+
+#[test]
+fn every_file_is_for_oneself_alone() {
+    let folder = TempDir::new().unwrap();
+    let lock = Lock::acquire(folder.path(), &Holder::this(at(0), None)).unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..1);
+    let roster = crate::domain::Roster {
+        tenant: "t".to_owned(),
+        environment: crate::domain::Environment::Sandbox,
+        demo: false,
+        window: Duration::from_secs(1),
+        platforms: Vec::new(),
+        components: Vec::new(),
+    };
+    let picture = crate::domain::Picture::new(Arc::new(roster));
+    status::write(folder.path(), &StatusFile::of(&picture, at(0), 1)).unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        seen += 1;
+    }
+    assert_eq!(seen, 5, "database, log, shared memory, lock, status");
+    drop(lock);
+}
+
+#[test]
+fn events_come_back_oldest_first_and_an_empty_folder_reads_as_empty() {
+    let folder = TempDir::new().unwrap();
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!(reader.recoveries(None, None).count(), 0);
+    assert!(reader.open_progress().unwrap().is_empty() && reader.last_events(5).unwrap().is_empty());
+    let (store, _) = open(folder.path(), Settings::default());
+    for second in 0..5 {
+        store.handle().record_event(blip(second));
+    }
+    store.close().unwrap();
+    let events = Store::read(folder.path()).unwrap().last_events(3).unwrap();
+    assert_eq!(events, [blip(2), blip(3), blip(4)]);
+}
+
+#[test]
+fn what_a_slow_disk_cost_is_told_and_taken_back_once_nothing_more_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let queue = Arc::new(Queue::default());
+    let (sender, health) = mpsc::channel();
+    let tell = Box::new(move |new| sender.send(new).unwrap_or_default());
+    let path = folder.path().to_path_buf();
+    let (mut writer, _) = Writer::open(path, Settings::default(), queue, tell, at(0)).unwrap();
+    for (dropped, told) in
+        [(3, StoreHealth::Slow { dropped: 3 }), (4, StoreHealth::Slow { dropped: 7 }), (0, StoreHealth::Ok)]
+    {
+        writer.write(&mut queue::Batch { dropped, ..queue::Batch::default() }).unwrap();
+        assert_eq!(health.try_recv(), Ok(told));
+    }
+}
+
+#[test]
+fn the_status_file_is_renewed_when_it_changes_and_often_enough_to_show_a_working_engine() {
+    let roster = crate::domain::Roster {
+        tenant: "t".to_owned(),
+        environment: crate::domain::Environment::Sandbox,
+        demo: false,
+        window: Duration::from_secs(1),
+        platforms: Vec::new(),
+        components: Vec::new(),
+    };
+    let mut picture = crate::domain::Picture::new(Arc::new(roster));
+    let old = StatusFile::of(&picture, at(0), 1);
+    assert!(!old.is_outdated_by(&StatusFile::of(&picture, at(9), 1)), "the disk is left in peace");
+    assert!(old.is_outdated_by(&StatusFile::of(&picture, at(10), 1)));
+    let notice = crate::domain::event::NoticeEvent {
+        at: at(1),
+        about: "store".to_owned(),
+        standing: true,
+        text: StoreHealth::DiskFull.to_string(),
+    };
+    picture.apply(&Arc::new(Event::Notice(notice)));
+    assert!(old.is_outdated_by(&StatusFile::of(&picture, at(1), 1)));
+}

@@ -1,0 +1,230 @@
+//! Probe histories as data, and the records that must come out of them.
+//!
+//! A file in `tests/histories/` holds settings, the probes in the order of their ends (one a line: component, start and
+//! end in seconds, verdict, then `by=NAME` for `served_by`, `step=NAME` for the failing step, `from=SECONDS` for its
+//! start, `onset=`/`restored=` for the platform's stamps), `gap FROM UNTIL` and `tick AT` lines, and what must come out:
+//! every line of `events` in that order, and every `[[record]]` field.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+use std::{collections::BTreeMap, fs, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use warroom::domain::{
+    ComponentCard, ComponentId, Environment, Event, Moment, PathName, PlatformId, ProbeReport,
+    RecoveryRecord, Roster, Span, StepReport, StepState, Tier, Verdict,
+    measurement::{Measurement, Thresholds},
+    record::ClockState,
+    time::Now,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct History {
+    #[serde(default = "sixty")]
+    target: f64,
+    #[serde(default = "two")]
+    failure_threshold: u32,
+    failure_ratio: Option<(u32, u32)>,
+    #[serde(default = "two")]
+    success_threshold: u32,
+    #[serde(default)]
+    depends_on: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    secondary: Vec<String>,
+    stamp_error: Option<f64>,
+    probes: String,
+    events: Vec<String>,
+    #[serde(default)]
+    record: Vec<BTreeMap<String, toml::Value>>,
+}
+
+fn sixty() -> f64 {
+    60.0
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn moment(seconds: f64) -> Moment {
+    Moment::from_millis((seconds * 1000.0).round() as i64)
+}
+
+fn wall(seconds: f64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0).round() as i64)
+}
+
+fn now(seconds: f64) -> Now {
+    Now { moment: moment(seconds), wall: wall(seconds) }
+}
+
+fn card(id: &str, history: &History) -> ComponentCard {
+    ComponentCard {
+        id: ComponentId::new(id),
+        name: Arc::from(id.to_uppercase()),
+        platform: PlatformId::new("p"),
+        tier: Tier::One,
+        target_rto: Duration::from_secs_f64(history.target),
+        kind: "api".into(),
+        cadence: Duration::from_secs(5),
+        burst: Duration::from_millis(500),
+        steps: Vec::new(),
+        depends_on: history.depends_on.get(id).into_iter().flatten().map(ComponentId::new).collect(),
+        shares: Vec::new(),
+        owner: None,
+        runbook: None,
+        protected: false,
+        mechanism: None,
+        primary: Vec::new(),
+        secondary: history.secondary.clone(),
+        observable: true,
+    }
+}
+
+fn report(line: &str) -> ProbeReport {
+    let mut words = line.split_whitespace();
+    let component_id = ComponentId::new(words.next().unwrap());
+    let start: f64 = words.next().unwrap().parse().unwrap();
+    let end: f64 = words.next().unwrap().parse().unwrap();
+    let verdict: Verdict = serde_json::from_value(words.next().unwrap().into()).unwrap();
+    let options: BTreeMap<&str, &str> = words.map(|word| word.split_once('=').unwrap()).collect();
+    let seconds = |name: &str| options.get(name).map(|text| text.parse::<f64>().unwrap());
+    let (span, step) = (Span::new(moment(start), moment(end)), options.get("step").copied().unwrap_or("s"));
+    let evidence = Span::new(moment(seconds("from").unwrap_or(start)), moment(end));
+    ProbeReport {
+        component_id,
+        path: PathName::primary(),
+        span,
+        verdict,
+        evidence: if verdict.is_bad() { evidence } else { span },
+        health_passed: match verdict {
+            Verdict::Up | Verdict::Degraded => Some(true),
+            Verdict::Down => Some(false),
+            Verdict::Blind => None,
+        },
+        served_by: options.get("by").map(|by| (*by).to_owned()),
+        latency: None,
+        reason: verdict.is_bad().then(|| format!("{step}: bad")),
+        burst: false,
+        steps: vec![StepReport {
+            name: Arc::from(step),
+            state: if verdict.is_bad() { StepState::Failed } else { StepState::Passed },
+            span: Some(span),
+            timings: None,
+            reason: None,
+            onset_at: seconds("onset").map(wall),
+            restored_at: seconds("restored").map(wall),
+        }],
+    }
+}
+
+/// An event in the words of the files; probes are left out.
+fn words(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Phase(event) => {
+            format!("{} {}", event.component_id, event.phase.word())
+        }
+        Event::Blip(event) => format!("{} blip", event.component_id),
+        Event::Switch(event) => format!("{} switch {} {}", event.component_id, event.from, event.to),
+        Event::Violation(event) => {
+            let open = if event.open { "open" } else { "closed" };
+            format!("{} violation {} {open}", event.component_id, event.rto_used_percentage)
+        }
+        Event::Recovery(event) => {
+            format!("{} recovery {}", event.record.component_id, event.record.status.word())
+        }
+        Event::Gap(_) => "gap".to_owned(),
+        Event::Unmeasured(event) => format!("{} unmeasured", event.component_id),
+        _ => return None,
+    })
+}
+
+fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
+    let ids: std::collections::BTreeSet<&str> = history
+        .probes
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| !["gap", "tick", "clock", "#"].contains(word))
+        .chain(history.depends_on.keys().map(String::as_str))
+        .collect();
+    let roster = Arc::new(Roster {
+        tenant: "t".into(),
+        environment: Environment::Sandbox,
+        demo: false,
+        window: Duration::from_hours(24),
+        platforms: Vec::new(),
+        components: ids.into_iter().map(|id| card(id, history)).collect(),
+    });
+    let number = |number| NonZeroU32::new(number).unwrap();
+    let thresholds = Thresholds {
+        failure: number(history.failure_threshold),
+        success: number(history.success_threshold),
+        ratio: history.failure_ratio.map(|(bad, of)| (number(bad), number(of))),
+    };
+    let mut measurement = Measurement::new(roster, thresholds, 1);
+    let error = history.stamp_error.map(Duration::from_secs_f64);
+    measurement.set_clock(ClockState::Ok, error);
+    let (mut told, mut records) = (Vec::new(), Vec::new());
+    for line in history.probes.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+        let numbers: Vec<f64> = line.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect();
+        let events = match line.split_whitespace().next().unwrap() {
+            "gap" => measurement.gap(moment(numbers[0]), moment(numbers[1]), "test", now(numbers[1])),
+            "tick" => measurement.tick(now(numbers[0])),
+            "clock" => {
+                let state = if line.contains("unsafe") { ClockState::Unsafe } else { ClockState::Ok };
+                measurement.set_clock(state, error);
+                Vec::new()
+            }
+            _ => measurement.observe(&report(line), now(numbers[1])).events,
+        };
+        told.extend(events.iter().filter_map(words));
+        records.extend(events.iter().filter_map(|event| match event {
+            Event::Recovery(event) => Some(RecoveryRecord::clone(&event.record)),
+            _ => None,
+        }));
+    }
+    (told, records)
+}
+
+fn json(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::Integer(number) => (*number as f64).into(),
+        toml::Value::Array(values) => values.iter().map(json).collect(),
+        // TOML has no null.
+        toml::Value::String(text) if text == "null" => serde_json::Value::Null,
+        other => serde_json::to_value(other).unwrap(),
+    }
+}
+
+/// Every number as a float, so that 3 and 3.0 are the same.
+fn plain(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Number(number) => number.as_f64().into(),
+        serde_json::Value::Array(values) => values.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn every_history_gives_its_records() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 15, "the histories are gone");
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let history: History = toml::from_str(&fs::read_to_string(&file).unwrap())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (told, records) = play(&history);
+        assert_eq!(told, history.events, "{name}: events");
+        assert_eq!(records.len(), history.record.len(), "{name}: number of records");
+        for (record, expected) in records.iter().zip(&history.record) {
+            let record = serde_json::to_value(record).unwrap();
+            for (field, value) in expected {
+                assert_eq!(plain(&record[field]), json(value), "{name}: {field} of {record:#}");
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Whether a failure is taken for our own network's.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use url::Url;
+use warroom::{
+    domain::{ProbeReport, Verdict},
+    probe::{ProbeOutput, Schedule, doubt::Canary},
+};
+
+use crate::{
+    server::{Act, Server, answer, ok},
+    setup::{at, clock, component, get},
+};
+
+async fn gone() -> std::net::SocketAddr {
+    let server = Server::start(|_| ok());
+    let address = server.address;
+    server.stop().await;
+    address
+}
+
+async fn first_report(canary: &[Url], platform: std::net::SocketAddr) -> (ProbeReport, bool) {
+    let one = Arc::new(component(at(platform), vec![get("ready", "/")]));
+    let (out, mut outputs) = mpsc::channel(16);
+    let handle = Schedule::start(&[one], &BTreeMap::new(), canary, &clock(), 1, out);
+    let output = tokio::time::timeout(Duration::from_secs(5), outputs.recv()).await.unwrap().unwrap();
+    handle.stop().await;
+    match output {
+        ProbeOutput::Report { report, transport_failure, .. } => (*report, transport_failure),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn url(address: std::net::SocketAddr) -> Url {
+    Url::parse(&format!("http://{address}/")).unwrap()
+}
+
+/// Any answer of any canary proves a way out; a whole list that is silent is our own network's silence.
+#[tokio::test]
+async fn a_transport_failure_is_believed_only_while_a_canary_answers() {
+    let well = Server::start(|_| Act::Send(answer("500 Oops", "", "")));
+    let (dead, platform) = (url(gone().await), gone().await);
+    let (report, transport_failure) = first_report(&[dead.clone(), url(well.address)], platform).await;
+    assert_eq!((report.verdict, transport_failure), (Verdict::Down, true));
+    let (report, transport_failure) = first_report(&[dead], platform).await;
+    assert_eq!((report.verdict, transport_failure), (Verdict::Blind, false));
+    assert_eq!((report.health_passed, report.evidence), (None, report.span));
+    let reason = report.reason.unwrap();
+    assert!(reason.starts_with("ready: connection refused; no canary answers"), "{reason}");
+}
+
+/// An HTTP answer is believed, whatever the canaries say.
+#[tokio::test]
+async fn an_answer_is_never_doubted() {
+    let broken = Server::start(|_| Act::Send(answer("500 Oops", "", "")));
+    let (report, transport_failure) = first_report(&[url(gone().await)], broken.address).await;
+    assert_eq!((report.verdict, transport_failure), (Verdict::Down, false));
+}
+
+/// A burst of failures must not become a burst against the canary.
+#[tokio::test]
+async fn one_look_serves_a_second_of_failures() {
+    let well = Server::start(|_| ok());
+    let canary = Canary::new(&[url(well.address)]);
+    for _ in 0..20 {
+        assert!(!canary.accuses_us().await);
+    }
+    assert_eq!(well.asked().len(), 1);
+}
