@@ -159,8 +159,9 @@ fn normal(key: KeyCombination) -> KeyCombination {
     key
 }
 
+/// A key as a person types it; crokey's one word for a character that can be seen is `Hyphen`.
 fn show(key: KeyCombination) -> String {
-    KeyCombinationFormat::default().with_implicit_shift().to_string(key)
+    KeyCombinationFormat::default().with_implicit_shift().to_string(key).replace("Hyphen", "-")
 }
 
 #[cfg(test)]

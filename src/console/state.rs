@@ -175,6 +175,12 @@ impl State {
         }
     }
 
+    /// Whether a text field is open, which takes characters as text.
+    #[must_use]
+    pub const fn is_typing(&self) -> bool {
+        self.filtering || matches!(self.overlay, Some(Overlay::Palette { .. }))
+    }
+
     /// The list as it is filtered and zoomed now.
     #[must_use]
     pub fn lines(&self) -> Vec<ListLine> {
