@@ -29,6 +29,36 @@ fn ctrl(scene: &mut Scene, letter: char) -> Vec<Effect> {
     scene.message(Message::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL)))
 }
 
+#[test]
+fn a_throttled_platform_is_not_up() {
+    let mut scene = Scene::new(many(30), "default", ColorChoice::Ansi16, false);
+    scene.all_up();
+    scene.throttle("edge", Some(4_000));
+    scene.probe("c0", Verdict::Blind, 9.0, Some("flow status: 429"));
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let screen = scene.text(width, height);
+        assert!(line(&screen, "Tier 1").contains("0 of 10 up, 10 not seen"), "{screen}");
+        assert!(line(&screen, "Component 003").contains("up?"), "{screen}");
+        for row in screen.lines().filter(|line| line.contains("◌ Component") || line.contains("● Component"))
+        {
+            assert!(
+                row.contains("throttled, retry in 4 s") || (width < 200 && row.contains("retry in 4 s")),
+                "{screen}"
+            );
+        }
+    }
+    assert!(scene.text(200, 60).contains("throttled, retry in 4 s"));
+}
+
+#[test]
+fn old_values_are_not_up() {
+    let mut scene = Scene::eight();
+    scene.all_up().pass(10_500);
+    let screen = scene.text(80, 24);
+    assert!(line(&screen, "Tier 1").contains("0 of 4 up, 4 not seen"), "{screen}");
+    assert!(line(&screen, "Tier 2").contains("2 of 2 up"), "{screen}");
+}
+
 fn long_names() -> Scene {
     let mut cards = eight();
     cards[0].name = "Inbound voice journey of the retail bank in Frankfurt, primary region".into();
@@ -36,6 +66,41 @@ fn long_names() -> Scene {
     let mut scene = Scene::new(cards, "default", ColorChoice::Ansi16, false);
     scene.all_up();
     scene
+}
+
+#[test]
+fn long_names_stay_different() {
+    let mut scene = Scene::new(many(12), "default", ColorChoice::Ansi16, false);
+    let mut roster = (*scene.state.picture.roster).clone();
+    for (place, card) in roster.components.iter_mut().enumerate() {
+        card.name = format!("Inbound voice journey Frankfurt {place:03} primary").into();
+    }
+    scene.state.picture.roster = roster.into();
+    scene.all_up();
+    let screen = scene.text(80, 24);
+    for place in 0..12 {
+        assert!(screen.contains(&format!("{place:03} primary")), "{place}\n{screen}");
+    }
+    // Nobody says who serves: the column's cells are the name's.
+    for component in &mut scene.state.picture.components {
+        component.served_by = None;
+    }
+    let screen = scene.text(80, 24);
+    assert!(screen.contains("Inbound voic"), "{screen}");
+}
+
+#[test]
+fn rows_above_a_scrolled_list_are_counted() {
+    let mut scene = Scene::new(many(60), "default", ColorChoice::Ansi16, false);
+    scene.all_up();
+    assert!(!scene.text(80, 24).contains("above"));
+    scene.keys("G");
+    for (width, height) in [(80, 24), (120, 40)] {
+        let screen = scene.text(width, height);
+        let shown =
+            screen.lines().filter(|line| line.contains("● Component") || line.contains("▸● Comp")).count();
+        assert!(line(&screen, " above").contains(&format!("· {} above ─", 60 - shown)), "{shown}\n{screen}");
+    }
 }
 
 #[test]
@@ -82,4 +147,24 @@ fn keys_are_shown_as_they_are_typed() {
     scene.keys("8?");
     let screen = scene.text(120, 60);
     assert!(screen.contains("│ -  ") && !screen.contains("Hyphen"), "{screen}");
+}
+
+#[test]
+fn the_reason_takes_what_is_left_of_a_row() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    down(&mut scene, "ivr", REASON);
+    assert!(line(&scene.text(200, 60), "▸✗ IVR").contains(REASON), "{}", scene.text(200, 60));
+}
+
+#[test]
+fn the_worst_of_a_tier_is_named_on_a_wide_screen() {
+    let mut scene = long_names();
+    scene.recover("ivr", 60.0, 90.0, Status::Critical);
+    scene.pass(20_000);
+    for (width, height) in [(120, 40), (200, 60)] {
+        let screen = scene.text(width, height);
+        assert!(line(&screen, "Tier 1").contains("worst Inb"), "{screen}");
+        assert!(line(&screen, "Tier 1").contains("66.7 %"), "{screen}");
+    }
 }
