@@ -218,7 +218,7 @@ pub fn latency(millis: f64) -> String {
     }
 }
 
-/// `14:32:04Z`.
+/// `14:32:04`.
 #[must_use]
 pub fn time_of_day(at: DateTime<Utc>) -> String {
     format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
@@ -228,6 +228,22 @@ pub fn time_of_day(at: DateTime<Utc>) -> String {
 #[must_use]
 pub fn time_of_day_tenths(at: DateTime<Utc>) -> String {
     format!("{}.{}", time_of_day(at), at.timestamp_subsec_millis() / 100 % 10)
+}
+
+/// `14:32:04.1`; of another day than today, `11-17 14:32`.
+#[must_use]
+pub fn time_tenths(at: DateTime<Utc>, today: DateTime<Utc>) -> String {
+    other_day(at, today).unwrap_or_else(|| time_of_day_tenths(at))
+}
+
+/// `14:32:04`; of another day than today, `11-17 14:32`.
+#[must_use]
+pub fn time(at: DateTime<Utc>, today: DateTime<Utc>) -> String {
+    other_day(at, today).unwrap_or_else(|| time_of_day(at))
+}
+
+fn other_day(at: DateTime<Utc>, today: DateTime<Utc>) -> Option<String> {
+    (at.date_naive() != today.date_naive()).then(|| at.format("%m-%d %H:%M").to_string())
 }
 
 #[cfg(test)]

@@ -69,6 +69,19 @@ fn long_names() -> Scene {
 }
 
 #[test]
+fn a_long_name_does_not_push_the_state_out_of_the_banner() {
+    let mut scene = long_names();
+    down(&mut scene, "ivr", REASON);
+    for millis in [12_000, 80_000] {
+        scene.pass(millis);
+        for (width, height) in [(60, 15), (80, 24), (120, 40), (200, 60)] {
+            let screen = scene.text(width, height);
+            assert!(screen.contains("is DOWN") && screen.contains("✗ Inb"), "{width}×{height}\n{screen}");
+        }
+    }
+}
+
+#[test]
 fn long_names_stay_different() {
     let mut scene = Scene::new(many(12), "default", ColorChoice::Ansi16, false);
     let mut roster = (*scene.state.picture.roster).clone();
@@ -87,6 +100,68 @@ fn long_names_stay_different() {
     }
     let screen = scene.text(80, 24);
     assert!(screen.contains("Inbound voic"), "{screen}");
+}
+
+#[test]
+fn an_open_outage_is_told_where_the_banner_is_not() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    down(&mut scene, "ivr", REASON);
+    scene.pass(23_000);
+    assert!(!scene.text(80, 24).contains("1 DOWN"), "the banner says it");
+    let elsewhere: [(&str, &[KeyCode]); 4] = [
+        ("another component", &[KeyCode::Char('j'), KeyCode::Char('j'), KeyCode::Enter]),
+        ("events", &[KeyCode::Char('z'), KeyCode::Char('z')]),
+        ("help", &[KeyCode::Char('?')]),
+        ("log", &[KeyCode::Char('8')]),
+    ];
+    for (place, keys) in elsewhere {
+        for key in keys {
+            scene.key(*key);
+        }
+        for (width, height) in [(60, 15), (80, 24), (120, 40)] {
+            let screen = scene.text(width, height);
+            assert!(screen.lines().next().unwrap().contains("1 DOWN 00:23"), "{place}\n{screen}");
+        }
+        scene.key(KeyCode::Esc);
+        scene.keys("1");
+    }
+}
+
+#[test]
+fn what_happened_on_another_day_says_which() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    down(&mut scene, "archive", REASON);
+    assert!(scene.text(80, 24).contains("14:32:00.0  Recording archive"));
+    scene.pass(TimeDelta::hours(49).num_milliseconds());
+    let screen = scene.text(80, 24);
+    assert!(screen.contains("05-15 14:32 Recording archive"), "{screen}");
+    assert!(screen.contains("detected 05-15 14:32"), "{screen}");
+    assert!(screen.contains("passed 05-15 14:47"), "{screen}");
+    let screen = scene.text(120, 40);
+    assert!(screen.contains("05-15 14:32") && !screen.contains("14:32:00"), "{screen}");
+}
+
+#[test]
+fn a_clock_of_which_nothing_is_known_is_named() {
+    let scene = Scene::eight();
+    for (width, height) in [(60, 15), (80, 24), (120, 40)] {
+        let screen = scene.text(width, height);
+        assert!(screen.lines().next().unwrap().contains("clock unknown"), "{screen}");
+    }
+}
+
+#[test]
+fn one_line_says_since_when_and_the_mode_before_the_name() {
+    let mut scene = long_names();
+    down(&mut scene, "ivr", REASON);
+    scene.pass(21_000);
+    let status = scene.text(59, 14);
+    assert!(status.starts_with("✗ down 00:21, 39 s left ALERTING Inbound"), "{status}");
+    scene.keys(" ");
+    assert!(scene.text(59, 14).contains("FROZEN 00:00"), "{}", scene.text(59, 14));
+    assert!(scene.text(20, 5).contains("00:21"));
 }
 
 #[test]
@@ -147,6 +222,18 @@ fn keys_are_shown_as_they_are_typed() {
     scene.keys("8?");
     let screen = scene.text(120, 60);
     assert!(screen.contains("│ -  ") && !screen.contains("Hyphen"), "{screen}");
+}
+
+#[test]
+fn a_reason_comes_before_the_onset() {
+    let reason = "flow completed: body.status == \"COMPLETED\" (was \"x\")";
+    let mut scene = Scene::eight();
+    scene.all_up();
+    down(&mut scene, "ivr", reason);
+    let screen = scene.text(80, 24);
+    let banner = screen.lines().take(4).collect::<Vec<_>>().join("\n");
+    assert!(banner.contains(reason), "{screen}");
+    assert!(banner.contains("detected 14:32:00.0"), "{screen}");
 }
 
 #[test]
