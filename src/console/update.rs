@@ -25,7 +25,7 @@ pub fn update(state: &mut State, message: Message, now: Now) -> Vec<Effect> {
             effects
         }
         Message::Resized => vec![Effect::Redraw],
-        Message::Woken { .. } => Vec::new(),
+        Message::Woken { .. } | Message::Pause(_) => Vec::new(),
         Message::Events(drained) => follow(state, drained),
         Message::Signal(Signal::Suspend) => vec![Effect::Suspend { by_key: false }],
         Message::Signal(Signal::Continue) => vec![Effect::Resume],
