@@ -18,6 +18,7 @@ use ratatui::{Frame, layout::Rect};
 use super::{
     list,
     state::{State, View, Zoom},
+    text,
     theme::{Look, Role},
 };
 use crate::domain::time::Now;
@@ -57,7 +58,8 @@ pub fn draw(state: &State, frame: &mut Frame, now: Now) {
     }
 }
 
-/// The one line of a screen that is too small for more: worst state, open outages, mode.
+/// The one line of a screen that is too small for more: worst state, since when and how much is left, mode, and in what
+/// is left of the line what is down.
 fn status_line(state: &State, ink: &mut Ink, now: Now) {
     let (picture, wall) = state.shown(now);
     let Look { glyph, word, style } = ink.theme.status(list::worst(picture));
@@ -65,14 +67,19 @@ fn status_line(state: &State, ink: &mut Ink, now: Now) {
     x = ink.put(x + 1, 0, word, style);
     let open = list::open_outages(picture, wall);
     if let Some(first) = open.first() {
-        let name = &picture.roster.components[*first].name;
+        let elapsed = list::elapsed(&picture.components[*first], wall).unwrap_or_default();
         let left = banner::remaining(picture, *first, wall);
-        let more = if open.len() > 1 { format!(" +{}", open.len() - 1) } else { String::new() };
-        x = ink.put(x + 1, 0, &format!("{name}{more} {left}"), style);
+        x = ink.put(x + 1, 0, &format!("{}, {left}", text::clock_duration(elapsed)), style);
     }
     for badge in header::badges(state, now) {
         let style = badge.style(ink.theme);
         x = ink.put(x + 1, 0, &badge.text, style);
+    }
+    if let Some(first) = open.first() {
+        let more = if open.len() > 1 { format!(" +{}", open.len() - 1) } else { String::new() };
+        let room = ink.width().saturating_sub(x + 1 + more.len() as u16);
+        x = ink.put_name(x + 1, 0, room, &picture.roster.components[*first].name, style);
+        ink.put(x, 0, &more, style);
     }
 }
 

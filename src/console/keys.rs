@@ -110,6 +110,14 @@ impl KeyMap {
         self.by_key.get(&(place, combination(key))).copied()
     }
 
+    /// Whether a key can end the console somewhere: Ctrl-C, one of `quit`, or Enter, which takes `quit` in the palette.
+    #[must_use]
+    pub fn may_end(&self, key: KeyEvent) -> bool {
+        let key = combination(key);
+        let quit = self.by_action.get(&Action::Quit).is_some_and(|keys| keys.contains(&key));
+        quit || key == reserved() || key == KeyCombination::one_key(KeyCode::Enter, KeyModifiers::NONE)
+    }
+
     /// The first key of an action, as it is shown.
     #[must_use]
     pub fn first(&self, action: Action) -> Option<String> {
@@ -134,14 +142,18 @@ fn read_key(text: &str) -> Result<KeyCombination, String> {
     let key = crokey::parse(&spelled).map_err(|_| {
         format!("`{text}` is no key; it is written as `q`, `ctrl-q`, `shift-g`, `enter` or `f5`")
     })?;
-    let reserved = KeyCombination::one_key(KeyCode::Char('c'), KeyModifiers::CONTROL);
-    if key.normalized() == reserved {
+    if key.normalized() == reserved() {
         return Err("ctrl-c always leaves; it cannot be given away".to_owned());
     }
     if !key.is_ansi_compatible() {
         return Err(format!("`{text}` is several keys at once, which most terminals cannot tell"));
     }
     Ok(normal(key))
+}
+
+/// Ctrl-C.
+fn reserved() -> KeyCombination {
+    KeyCombination::one_key(KeyCode::Char('c'), KeyModifiers::CONTROL)
 }
 
 fn combination(key: KeyEvent) -> KeyCombination {
@@ -159,8 +171,9 @@ fn normal(key: KeyCombination) -> KeyCombination {
     key
 }
 
+/// A key as a person types it; crokey's one word for a character that can be seen is `Hyphen`.
 fn show(key: KeyCombination) -> String {
-    KeyCombinationFormat::default().with_implicit_shift().to_string(key)
+    KeyCombinationFormat::default().with_implicit_shift().to_string(key).replace("Hyphen", "-")
 }
 
 #[cfg(test)]
@@ -204,6 +217,12 @@ mod tests {
         assert_eq!(press(KeyCode::Char('Q'), KeyModifiers::SHIFT), Some(Action::Quit));
         assert_eq!(press(KeyCode::Char('q'), KeyModifiers::CONTROL), Some(Action::Quit));
         assert_eq!(keys.all(Action::Quit), "Q Ctrl-q");
+        let may_end = |code, modifiers| keys.may_end(KeyEvent::new(code, modifiers));
+        assert!(
+            may_end(KeyCode::Char('Q'), KeyModifiers::SHIFT) && may_end(KeyCode::Enter, KeyModifiers::NONE)
+        );
+        assert!(may_end(KeyCode::Char('c'), KeyModifiers::CONTROL));
+        assert!(!may_end(KeyCode::Char('q'), KeyModifiers::NONE));
     }
 
     #[test]

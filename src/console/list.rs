@@ -100,3 +100,27 @@ pub fn worst(picture: &Picture) -> Status {
 pub fn is_stale(card: &ComponentCard, component: &ComponentPicture, now: DateTime<Utc>) -> bool {
     component.probed_at.is_some_and(|at| (now - at).to_std().is_ok_and(|age| age > card.cadence * 2))
 }
+
+/// Whether its platform lets nobody see: it answers 429, or its login fails.
+#[must_use]
+pub fn is_hidden(picture: &Picture, card: &ComponentCard) -> bool {
+    picture
+        .platforms
+        .get(&card.platform)
+        .is_some_and(|platform| platform.throttled || platform.login_failing.is_some())
+}
+
+/// Whether nobody sees how it stands now; what is known of an open outage counts as seen.
+#[must_use]
+pub fn is_unseen(
+    picture: &Picture,
+    card: &ComponentCard,
+    component: &ComponentPicture,
+    now: DateTime<Utc>,
+) -> bool {
+    match Status::of(card, component) {
+        Status::Blind | Status::Unobserved => true,
+        Status::Up => is_hidden(picture, card) || is_stale(card, component, now),
+        _ => false,
+    }
+}

@@ -1,5 +1,7 @@
 //! What can happen to the console, and what it can ask its loop to do.
 
+use std::sync::mpsc::Sender;
+
 use crossterm::event::KeyEvent;
 
 use super::feed::Drained;
@@ -10,6 +12,8 @@ use crate::domain::Command;
 pub enum Message {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The keyboard goes on reading when it is answered: the key before this may have ended the console.
+    Pause(Sender<()>),
     /// The terminal may have another size.
     Resized,
     /// The feed holds something. The loop answers with [`Message::Events`].

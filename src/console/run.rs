@@ -61,7 +61,8 @@ pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
     if let Some(then) = feed.after_first_frame {
         then();
     }
-    keyboard::begin(sender.clone())?;
+    let keys = running.state.keys.clone();
+    keyboard::begin(sender.clone(), move |key| keys.may_end(key))?;
     running.engine.reader.attach(sender);
     running.run(&messages, &hearing)
 }
@@ -116,10 +117,18 @@ impl Loop {
             let now = (self.engine.now)();
             let timed_out = first.is_none();
             for message in first.into_iter().chain(messages.try_iter()) {
-                if let Message::Woken { news } = message {
-                    self.pending = Some(news || self.pending.unwrap_or(false));
-                    continue;
-                }
+                let message = match message {
+                    Message::Woken { news } => {
+                        self.pending = Some(news || self.pending.unwrap_or(false));
+                        continue;
+                    }
+                    Message::Pause(go_on) => {
+                        // A keyboard that does not wait any longer needs no answer.
+                        let _ = go_on.send(());
+                        continue;
+                    }
+                    other => other,
+                };
                 if let Some(exit) = self.take(message, now)? {
                     hearing.heard();
                     return Ok(exit);
@@ -132,11 +141,8 @@ impl Loop {
                     return Ok(exit);
                 }
             }
-            if timed_out
-                && self.urgency == Urgency::None
-                && self.pending.is_none()
-                && let Some(exit) = self.take(Message::Tick, now)?
-            {
+            // Also while something waits to be drawn: a remark whose time is over must not be waited for again and again.
+            if timed_out && let Some(exit) = self.take(Message::Tick, now)? {
                 return Ok(exit);
             }
             if !self.suspended

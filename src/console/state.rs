@@ -175,6 +175,21 @@ impl State {
         }
     }
 
+    /// Whether the banner of an open outage can be seen.
+    #[must_use]
+    pub fn shows_banner(&self) -> bool {
+        self.view == View::WarRoom
+            && self.detail.is_none()
+            && self.zoom != Some(Zoom::Events)
+            && !matches!(self.overlay, Some(Overlay::Help))
+    }
+
+    /// Whether a text field is open, which takes characters as text.
+    #[must_use]
+    pub const fn is_typing(&self) -> bool {
+        self.filtering || matches!(self.overlay, Some(Overlay::Palette { .. }))
+    }
+
     /// The list as it is filtered and zoomed now.
     #[must_use]
     pub fn lines(&self) -> Vec<ListLine> {

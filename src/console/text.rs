@@ -108,6 +108,27 @@ pub fn cut<'a>(text: &'a str, cells: usize, symbols: &Symbols) -> Cow<'a, str> {
     Cow::Owned(kept)
 }
 
+/// Cuts a cleaned text to at most `cells` in its middle: names that begin alike often end differently.
+#[must_use]
+pub fn cut_middle<'a>(text: &'a str, cells: usize, symbols: &Symbols) -> Cow<'a, str> {
+    if text.width() <= cells || cells < 4 {
+        return cut(text, cells, symbols);
+    }
+    let tail_cells = (cells - 1) / 2;
+    let mut tail = text.len();
+    let mut used = 0;
+    for (start, grapheme) in text.grapheme_indices(true).rev() {
+        used += grapheme.width();
+        if used > tail_cells {
+            break;
+        }
+        tail = start;
+    }
+    // The cut puts the ellipsis.
+    let head = cut(text, cells - tail_cells, symbols);
+    Cow::Owned(format!("{head}{}", &text[tail..]))
+}
+
 /// Cleans, cuts and pads a text on the right to exactly `cells`.
 #[must_use]
 pub fn left(text: &str, cells: usize, symbols: &Symbols) -> String {
@@ -197,7 +218,7 @@ pub fn latency(millis: f64) -> String {
     }
 }
 
-/// `14:32:04Z`.
+/// `14:32:04`.
 #[must_use]
 pub fn time_of_day(at: DateTime<Utc>) -> String {
     format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
@@ -207,6 +228,22 @@ pub fn time_of_day(at: DateTime<Utc>) -> String {
 #[must_use]
 pub fn time_of_day_tenths(at: DateTime<Utc>) -> String {
     format!("{}.{}", time_of_day(at), at.timestamp_subsec_millis() / 100 % 10)
+}
+
+/// `14:32:04.1`; of another day than today, `11-17 14:32`.
+#[must_use]
+pub fn time_tenths(at: DateTime<Utc>, today: DateTime<Utc>) -> String {
+    other_day(at, today).unwrap_or_else(|| time_of_day_tenths(at))
+}
+
+/// `14:32:04`; of another day than today, `11-17 14:32`.
+#[must_use]
+pub fn time(at: DateTime<Utc>, today: DateTime<Utc>) -> String {
+    other_day(at, today).unwrap_or_else(|| time_of_day(at))
+}
+
+fn other_day(at: DateTime<Utc>, today: DateTime<Utc>) -> Option<String> {
+    (at.date_naive() != today.date_naive()).then(|| at.format("%m-%d %H:%M").to_string())
 }
 
 #[cfg(test)]
@@ -239,6 +276,15 @@ mod tests {
         assert_eq!(width(&right("東京の回線", 6, &UNICODE)), 6);
         assert_eq!(left("東京", 6, &UNICODE), "東京  ");
         assert_eq!(cut("abc", 0, &UNICODE), "");
+    }
+
+    #[test]
+    fn a_name_keeps_its_end() {
+        assert_eq!(cut_middle("Frankfurt primary", 17, &UNICODE), "Frankfurt primary");
+        assert_eq!(cut_middle("Frankfurt primary", 10, &UNICODE), "Frank…mary");
+        for cells in 0..12 {
+            assert!(width(&cut_middle("東京の回線 primary", cells, &UNICODE)) <= cells);
+        }
     }
 
     #[test]

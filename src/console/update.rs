@@ -8,7 +8,7 @@ use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, backend::crossterm::EventHandler};
 
 use super::{
-    action::{self, Action, Entry, TABLE},
+    action::{self, Action, Entry, Place, TABLE},
     feed::{Drained, Item},
     list::ListLine,
     message::{Effect, Exit, Message, Signal, Urgency},
@@ -25,7 +25,7 @@ pub fn update(state: &mut State, message: Message, now: Now) -> Vec<Effect> {
             effects
         }
         Message::Resized => vec![Effect::Redraw],
-        Message::Woken { .. } => Vec::new(),
+        Message::Woken { .. } | Message::Pause(_) => Vec::new(),
         Message::Events(drained) => follow(state, drained),
         Message::Signal(Signal::Suspend) => vec![Effect::Suspend { by_key: false }],
         Message::Signal(Signal::Continue) => vec![Effect::Resume],
@@ -102,6 +102,13 @@ fn press(state: &mut State, key: KeyEvent, now: Now) -> Vec<Effect> {
         return vec![Effect::Exit(Exit::Signal(Signal::Interrupt))];
     }
     state.remark = None;
+    let action = state.keys.action(state.place(), key);
+    // What is open does not keep a person from the shell, nor from a screen that somebody else has written to.
+    if let Some(action @ (Action::Redraw | Action::Suspend)) = action
+        && !(state.is_typing() && is_text(key))
+    {
+        return act(state, action, now);
+    }
     if let Some(overlay) = state.overlay.take() {
         return press_overlay(state, overlay, key, now);
     }
@@ -109,7 +116,13 @@ fn press(state: &mut State, key: KeyEvent, now: Now) -> Vec<Effect> {
         press_filter(state, key);
         return Vec::new();
     }
-    state.keys.action(state.place(), key).map_or_else(Vec::new, |action| act(state, action, now))
+    action.map_or_else(Vec::new, |action| act(state, action, now))
+}
+
+/// Whether a text field takes a key as a character.
+fn is_text(key: KeyEvent) -> bool {
+    matches!(key.code, KeyCode::Char(_))
+        && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
 }
 
 fn press_filter(state: &mut State, key: KeyEvent) {
@@ -130,21 +143,7 @@ fn press_filter(state: &mut State, key: KeyEvent) {
 fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent, now: Now) -> Vec<Effect> {
     match overlay {
         Overlay::Help => {
-            let line = state.scroll.get();
-            match (key.code, state.keys.action(state.place(), key)) {
-                (KeyCode::Esc, _) | (_, Some(Action::Help | Action::Quit)) => {
-                    state.scroll.set(0);
-                    return Vec::new();
-                }
-                (KeyCode::Char('j') | KeyCode::Down, _) => state.scroll.set(line + 1),
-                (KeyCode::Char('k') | KeyCode::Up, _) => state.scroll.set(line.saturating_sub(1)),
-                (KeyCode::PageDown | KeyCode::Char(' '), _) => state.scroll.set(line + 10),
-                (KeyCode::PageUp, _) => state.scroll.set(line.saturating_sub(10)),
-                (KeyCode::Char('g') | KeyCode::Home, _) => state.scroll.set(0),
-                (KeyCode::Char('G') | KeyCode::End, _) => state.scroll.set(usize::MAX),
-                _ => {}
-            }
-            state.overlay = Some(Overlay::Help);
+            press_help(state, key);
             Vec::new()
         }
         Overlay::Palette { input, chosen } => press_palette(state, input, chosen, key, now),
@@ -156,23 +155,46 @@ fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent, now: Now) -
                     let name = state.theme().name.clone();
                     state.say(format!("theme {name}; `--theme {name}` starts with it"), now);
                 }
-                code => {
-                    match code {
-                        KeyCode::Down | KeyCode::Char('j' | 'T') => {
-                            state.chosen_theme =
-                                if state.chosen_theme >= last { 0 } else { state.chosen_theme + 1 };
-                        }
-                        KeyCode::Up | KeyCode::Char('k') => {
-                            state.chosen_theme = state.chosen_theme.checked_sub(1).unwrap_or(last);
-                        }
-                        _ => {}
-                    }
+                _ => {
+                    state.chosen_theme = match list_action(state, key) {
+                        Some(Action::Down | Action::Theme) if state.chosen_theme >= last => 0,
+                        Some(Action::Down | Action::Theme) => state.chosen_theme + 1,
+                        Some(Action::Up) => state.chosen_theme.checked_sub(1).unwrap_or(last),
+                        Some(Action::Top) => 0,
+                        Some(Action::Bottom) => last,
+                        _ => state.chosen_theme,
+                    };
                     state.overlay = Some(Overlay::Themes { before });
                 }
             }
             Vec::new()
         }
     }
+}
+
+/// What a key means in a list, whichever view lies beneath: so a person's own keys move in the help and the themes too.
+fn list_action(state: &State, key: KeyEvent) -> Option<Action> {
+    state.keys.action(Place::WarRoom, key)
+}
+
+fn press_help(state: &mut State, key: KeyEvent) {
+    let (line, page) = (state.scroll.get(), state.page.get());
+    let closes = matches!(state.keys.action(state.place(), key), Some(Action::Help | Action::Quit));
+    if closes || key.code == KeyCode::Esc {
+        state.scroll.set(0);
+        return;
+    }
+    // A line past the end is cut by the drawing.
+    state.scroll.set(match (list_action(state, key), key.code) {
+        (Some(Action::Down), _) => line.saturating_add(1),
+        (Some(Action::Up), _) => line.saturating_sub(1),
+        (Some(Action::PageDown), _) | (_, KeyCode::Char(' ')) => line.saturating_add(page),
+        (Some(Action::PageUp), _) => line.saturating_sub(page),
+        (Some(Action::Top), _) => 0,
+        (Some(Action::Bottom), _) => usize::MAX,
+        _ => line,
+    });
+    state.overlay = Some(Overlay::Help);
 }
 
 fn press_palette(

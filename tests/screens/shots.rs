@@ -246,7 +246,7 @@ fn too_small() {
     everything_at_once(&mut scene);
     assert_eq!(
         scene.text(59, 14).trim_end(),
-        "✗ down IVR main flow +1 39 s left ALERTING",
-        "one line: worst state, open outages, mode"
+        "✗ down 00:21, 39 s left ALERTING IVR main flow +1",
+        "one line: worst state, since when, mode, open outages"
     );
 }

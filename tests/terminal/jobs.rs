@@ -87,3 +87,26 @@ fn ctrl_z_without_a_shell_is_refused_aloud() {
     assert_eq!(session.ended().code, 0);
     session.assert_given_back();
 }
+
+/// What is typed while the console ends is the shell's: the keyboard's thread may not take it along.
+#[test]
+fn what_is_typed_after_q_is_the_shells() {
+    let platform = Platform::start(answer("200 OK", b"", "{}"));
+    let config =
+        platform.config(&component("web", "Web front", 1, "get = \"/\"\nexpect = ['status == 200']"));
+    let mut session =
+        Session::start(Plan { config: &config, size: (160, 24), program: Program::Shell, ..Plan::CONSOLE });
+    session.shows("ready>");
+    for round in 0..3 {
+        session.press("$CONSOLE\n");
+        session.shows("1 of 1 up");
+        session.press("q");
+        session.until("shell's screen", |screen| !screen.alternate_screen());
+        // The process has not yet ended: its engine is still to be told.
+        session.press(&format!("echo typed-$((40+{round}))\n"));
+        session.shows(&format!("typed-{}", 40 + round));
+    }
+    session.press("exit\n");
+    session.ended();
+    session.assert_given_back();
+}

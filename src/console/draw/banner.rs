@@ -10,10 +10,13 @@ use crate::{
         state::State,
         status::Status,
         text,
-        theme::{Role, Theme},
+        theme::{Look, Role, Theme},
     },
     domain::{ComponentCard, Picture, event::OutageView, picture::ComponentPicture, time::Now},
 };
+
+/// The least that glyph, name and state get beside the figures.
+const NAME_LEAST: usize = 26;
 
 /// One line, piece by piece.
 pub(super) type Line = Vec<(String, Style)>;
@@ -46,7 +49,7 @@ fn verdict_on_target(
     outage: &OutageView,
     wall: DateTime<Utc>,
 ) -> String {
-    let breach = text::time_of_day(outage.t_detect + card.target_rto);
+    let breach = text::time(outage.t_detect + card.target_rto, wall);
     let used = used(card, component, wall).floor();
     if outage.elapsed() > card.target_rto {
         return format!("VIOLATED since {breach}, {used} % used");
@@ -56,24 +59,26 @@ fn verdict_on_target(
     }
     if used > 100.0 {
         // Time that nobody saw proves no breach.
-        return format!("target passed {breach}, last seen bad {}", text::time_of_day(outage.last_bad));
+        return format!("target passed {breach}, last seen bad {}", text::time(outage.last_bad, wall));
     }
     let elapsed = list::elapsed(component, wall).unwrap_or_default();
     let left = card.target_rto.saturating_sub(elapsed) + std::time::Duration::from_millis(999);
     format!("{} left, breach {breach}", text::rough_duration(left))
 }
 
-fn onset(outage: &OutageView, theme: &Theme) -> String {
-    let detected = text::time_of_day_tenths(outage.t_detect);
-    match outage.onset_after {
+/// When it was detected, and by how much earlier it may have begun.
+fn onset(outage: &OutageView, theme: &Theme, wall: DateTime<Utc>) -> (String, String) {
+    let detected = format!("detected {}", text::time_tenths(outage.t_detect, wall));
+    let onset = match outage.onset_after {
         Some(after) => {
             let millis = (outage.t_detect - after).num_milliseconds().max(0);
             let bound =
                 if millis < 1000 { format!("{millis} ms") } else { format!("{} s", (millis + 999) / 1000) };
-            format!("detected {detected}, onset {} {bound} before", theme.symbols.at_most)
+            format!(", onset {} {bound} before", theme.symbols.at_most)
         }
-        None => format!("detected {detected}, never seen good before"),
-    }
+        None => ", never seen good before".to_owned(),
+    };
+    (detected, onset)
 }
 
 fn served(card: &ComponentCard, outage: &OutageView) -> String {
@@ -89,6 +94,30 @@ fn served(card: &ComponentCard, outage: &OutageView) -> String {
     }
 }
 
+/// `✗ IVR main flow is DOWN` in at most so many cells: the name alone is cut.
+fn titled(name: &str, look: Look, cells: usize, theme: &Theme) -> String {
+    let state = format!(" is {}", look.word.to_uppercase());
+    let room = cells.saturating_sub(text::width(&state) + text::width(look.glyph) + 1);
+    let name = text::clean(name, theme.symbols);
+    format!("{} {}{state}", look.glyph, text::cut_middle(&name, room, theme.symbols))
+}
+
+/// The same on as many lines of so many cells as it needs, of which the name has two at most.
+fn titled_lines(name: &str, look: Look, cells: usize, theme: &Theme) -> Vec<String> {
+    let state = format!("is {}", look.word.to_uppercase());
+    let name = text::clean(name, theme.symbols);
+    let name = text::cut_middle(&name, (2 * cells).saturating_sub(12), theme.symbols);
+    let mut lines = text::wrap(&format!("{} {name}", look.glyph), cells, theme.symbols);
+    match lines.last_mut() {
+        Some(last) if text::width(last) + 1 + state.len() <= cells => {
+            last.push(' ');
+            last.push_str(&state);
+        }
+        _ => lines.push(state),
+    }
+    lines
+}
+
 /// The banner's lines at a width, side by side or (`stacked`) one under the other; none when no outage is open.
 pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec<Line> {
     let (picture, wall) = state.shown(now);
@@ -100,15 +129,20 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
     let look = theme.status(Status::of(card, component));
     let (plain, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let used = used(card, component, wall);
-    let name = format!("{} {} is {}", look.glyph, card.name, look.word.to_uppercase());
+    let name = |cells: usize| titled(&card.name, look, cells, theme);
     let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
     let figures = format!("{elapsed} of {}", text::clock_duration(card.target_rto));
     let target = verdict_on_target(card, component, outage, wall);
-    let (why, when, by) = (outage.reason.clone(), onset(outage, theme), served(card, outage));
+    let (why, by) = (outage.reason.clone(), served(card, outage));
+    let (detected, onset) = onset(outage, theme, wall);
     let bar_cells = |cells: usize| bar(theme, used / 100.0, cells);
     let mut lines: Vec<Line> = Vec::new();
     if stacked {
-        lines.push(vec![(format!(" {name}"), look.style)]);
+        lines.extend(
+            titled_lines(&card.name, look, width - 2, theme)
+                .into_iter()
+                .map(|line| vec![(format!(" {line}"), look.style)]),
+        );
         lines.push(vec![(format!(" {figures}"), look.style)]);
         lines.extend(
             text::wrap(&target, width - 2, theme.symbols)
@@ -116,7 +150,7 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
                 .map(|line| vec![(format!(" {line}"), theme.used(used))]),
         );
         lines.push(vec![(" ".to_owned(), plain), (bar_cells(width.saturating_sub(2)), theme.used(used))]);
-        for (content, style) in [(by, plain), (why, plain), (when, muted)] {
+        for (content, style) in [(by, plain), (why, plain), (format!("{detected}{onset}"), muted)] {
             lines.extend(
                 text::wrap(&content, width - 2, theme.symbols)
                     .into_iter()
@@ -125,24 +159,31 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
             );
         }
     } else {
-        let fixed = text::width(&figures) + text::width(&target) + 6;
-        let name = text::left(&name, width.saturating_sub(fixed + 1).min(40), theme.symbols);
-        lines.push(vec![
-            (format!(" {name}  "), look.style),
-            (format!("{figures}  "), look.style),
-            (target, theme.used(used)),
-        ]);
+        let room = width.saturating_sub(text::width(&figures) + text::width(&target) + 7);
+        let figures = [(format!("{figures}  "), look.style), (target, theme.used(used))];
+        let whole = text::width(&name(usize::MAX));
+        if whole.min(NAME_LEAST) <= room {
+            let name = text::left(&name(room.min(40)), room.min(40), theme.symbols);
+            lines.push(vec![(format!(" {name}  "), look.style)]);
+            lines[0].extend(figures);
+        } else {
+            // Cut to so little, no name would tell one component from another.
+            lines.push(vec![(format!(" {}", name(width - 2)), look.style)]);
+            lines.push(std::iter::once(("   ".to_owned(), plain)).chain(figures).collect());
+        }
         let bar = width / 2 + 4;
         lines.push(vec![
             ("   ".to_owned(), plain),
             (bar_cells(bar), theme.used(used)),
             (format!("  {by}"), plain),
         ]);
-        let why_width = width.saturating_sub(text::width(&when) + 6);
-        lines.push(vec![
-            (format!("   {}  ", text::left(&why, why_width, theme.symbols)), plain),
-            (when, muted),
-        ]);
+        // The reason is worth more than by how much earlier it may have begun.
+        let room = |when: &str| width.saturating_sub(text::width(when) + 6);
+        let whole = format!("{detected}{onset}");
+        let when =
+            if text::width(&text::clean(&why, theme.symbols)) <= room(&whole) { whole } else { detected };
+        let why = text::left(&why, room(&when), theme.symbols);
+        lines.push(vec![(format!("   {why}  "), plain), (when, muted)]);
     }
     if open.len() > 1 {
         let others: Vec<String> = open[1..]

@@ -90,7 +90,7 @@ fn state_lines(
     let look = theme.status(Status::of(card, component));
     let (plain, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let mut first = vec![(format!("{} {}", look.glyph, look.word), look.style)];
-    if list::is_stale(card, component, wall) {
+    if list::is_stale(card, component, wall) || list::is_hidden(picture, card) {
         first.push((" ?".to_owned(), look.style));
     }
     if let Some(latency) = component.latency_ms {
@@ -98,7 +98,7 @@ fn state_lines(
     }
     match component.probed_at {
         // To the second would move every second; who looks here wants to know whether it is recent.
-        Some(at) => first.push((format!("  last probe {}", text::time_of_day(at)), muted)),
+        Some(at) => first.push((format!("  last probe {}", text::time(at, wall)), muted)),
         None => first.push(("  not probed yet".to_owned(), muted)),
     }
     if let Some(by) = &component.served_by {
@@ -119,7 +119,7 @@ fn state_lines(
             format!(
                 "{elapsed} of {target}, {} % used, detected {}",
                 used.floor(),
-                text::time_of_day_tenths(outage.t_detect)
+                text::time_tenths(outage.t_detect, wall)
             ),
             theme.used(used),
         )]);

@@ -1,5 +1,6 @@
 //! The last events that a person would want to read, newest first.
 
+use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
 use super::ink::Ink;
@@ -17,7 +18,9 @@ use crate::{
 };
 
 /// Width of a component's name in the list.
-const NAME: usize = 18;
+const NAME: u16 = 18;
+/// Where it begins: after a time, or a date and a time.
+const ABOUT: u16 = 13;
 /// From this width on an event is one line.
 const ONE_LINE: u16 = 60;
 
@@ -25,7 +28,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
     if ink.height() == 0 || ink.width() < 8 {
         return;
     }
-    let (picture, _) = state.shown(now);
+    let (picture, wall) = state.shown(now);
     ink.rule(0, "Events", ink.style(Role::Title));
     let theme = ink.theme;
     if picture.notable.is_empty() {
@@ -37,17 +40,17 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
         if y >= ink.height() {
             break;
         }
-        let (words, style) = sentence(event, picture, theme);
+        let (words, style) = sentence(event, picture, theme, wall);
         let about = about(event, picture);
-        let time = text::time_of_day_tenths(event.at());
+        let time = text::time_tenths(event.at(), wall);
         if ink.width() >= ONE_LINE {
-            let x = ink.put(1, y, &time, ink.style(Role::Muted));
-            ink.put(x + 2, y, &text::left(&about, NAME, theme.symbols), ink.style(Role::Text));
-            ink.put(x + 3 + NAME as u16, y, &words, style);
+            ink.put(1, y, &time, ink.style(Role::Muted));
+            ink.put_name(ABOUT, y, NAME, &about, ink.style(Role::Text));
+            ink.put(ABOUT + NAME + 1, y, &words, style);
             y += 1;
         } else {
             let x = ink.put(1, y, &time, ink.style(Role::Muted));
-            ink.put(x + 1, y, &about, ink.style(Role::Text));
+            ink.put_name(x + 1, y, u16::MAX, &about, ink.style(Role::Text));
             y += 1;
             for line in
                 text::wrap(&words, usize::from(ink.width().saturating_sub(4)), theme.symbols).iter().take(2)
@@ -75,7 +78,12 @@ fn about(event: &Event, picture: &Picture) -> String {
 }
 
 /// An event in words.
-pub(super) fn sentence(event: &Event, picture: &Picture, theme: &Theme) -> (String, Style) {
+pub(super) fn sentence(
+    event: &Event,
+    picture: &Picture,
+    theme: &Theme,
+    wall: DateTime<Utc>,
+) -> (String, Style) {
     let role = |role| theme.style(role);
     match event {
         Event::Phase(phase) => phase_sentence(phase, theme),
@@ -113,9 +121,9 @@ pub(super) fn sentence(event: &Event, picture: &Picture, theme: &Theme) -> (Stri
         Event::Gap(gap) => (
             format!(
                 "nothing seen {} {} {}: {}",
-                text::time_of_day(gap.from),
+                text::time(gap.from, wall),
                 theme.symbols.range,
-                text::time_of_day(gap.until),
+                text::time(gap.until, wall),
                 gap.reason
             ),
             role(Role::Fair),

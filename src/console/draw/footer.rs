@@ -30,16 +30,25 @@ pub(super) fn draw(state: &State, ink: &mut Ink) {
     }
 }
 
+/// The keys that go down and up.
+fn moves(state: &State) -> String {
+    [Action::Down, Action::Up]
+        .into_iter()
+        .filter_map(|action| state.keys.first(action))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Keys and words that work here and now, the most wanted first.
 pub(super) fn offers(state: &State) -> Vec<(String, String)> {
     let own = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(key, word)| ((*key).to_owned(), (*word).to_owned())).collect()
     };
     match &state.overlay {
-        Some(Overlay::Help) => return own(&[("Esc", "close"), ("j k", "scroll")]),
+        Some(Overlay::Help) => return own(&[("Esc", "close"), (&moves(state), "scroll")]),
         Some(Overlay::Palette { .. }) => return own(&[("Enter", "do it"), ("Esc", "close")]),
         Some(Overlay::Themes { .. }) => {
-            return own(&[("j k", "preview"), ("Enter", "take it"), ("Esc", "as before")]);
+            return own(&[(&moves(state), "preview"), ("Enter", "take it"), ("Esc", "as before")]);
         }
         None => {}
     }

@@ -6,7 +6,9 @@ use ratatui::style::Style;
 use super::ink::Ink;
 use crate::{
     console::{
+        list,
         state::State,
+        status::Status,
         text,
         theme::{Role, Theme},
     },
@@ -15,6 +17,9 @@ use crate::{
 
 /// The most notices that are shown at once.
 const NOTICES: usize = 3;
+
+/// What is said of a clock of which nothing is known.
+const UNKNOWN: &str = "clock unknown";
 
 /// A mode, in one or two words.
 pub(super) struct Badge {
@@ -63,6 +68,20 @@ pub(super) fn badges(state: &State, now: Now) -> Vec<Badge> {
     badges
 }
 
+/// `1 DOWN 00:23`: what the banner would say, where it is not drawn. The worst are named, the others counted.
+fn outages(state: &State, now: Now) -> Option<Badge> {
+    let (picture, wall) = state.shown(now);
+    let open = list::open_outages(picture, wall);
+    let status = |place: &usize| Status::of(&picture.roster.components[*place], &picture.components[*place]);
+    let worst = open.iter().map(status).max()?;
+    let mut such = open.iter().filter(|place| status(place) == worst);
+    let since = list::elapsed(&picture.components[*such.next()?], wall)?;
+    let such = 1 + such.count();
+    let word = state.theme().status(worst).word.to_uppercase();
+    let others = if open.len() > such { format!(" +{}", open.len() - such) } else { String::new() };
+    Some(Badge::new(format!("{such} {word} {}{others}", text::clock_duration(since)), Role::Alarm))
+}
+
 fn notices(state: &State) -> Vec<String> {
     let picture = state.frozen.as_ref().map_or(&state.picture, |frozen| &frozen.picture);
     let stopped = state.stopped.as_ref().map(|reason| format!("nothing is measured any longer: {reason}"));
@@ -80,7 +99,10 @@ pub(super) fn height(state: &State) -> u16 {
 
 pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
     let (picture, _) = state.shown(now);
-    let badges = badges(state, now);
+    let mut badges = badges(state, now);
+    if !state.shows_banner() {
+        badges.splice(0..0, outages(state, now));
+    }
     let dot = ink.theme.symbols.dot;
     let time = time_of_day(state, now);
     let clock = clock(picture.clock.as_ref(), ink.theme);
@@ -89,6 +111,8 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
     let right = match &clock {
         // The clock's figures give way before the tenant does.
         Some(clock) if spare >= text::width(clock) + 30 => format!("{clock}  {time} "),
+        // That nothing is known of it says how far the figures can be trusted.
+        None if spare >= UNKNOWN.len() + 12 => format!("{UNKNOWN}  {time} "),
         _ => format!("{time} "),
     };
     let title_width = usize::from(ink.width()).saturating_sub(badges_width + text::width(&right) + 3);
@@ -120,11 +144,10 @@ fn time_of_day(state: &State, now: Now) -> String {
     }
 }
 
+/// The clock's figures; none where nothing is known of it.
 fn clock(event: Option<&crate::domain::event::ClockEvent>, theme: &Theme) -> Option<String> {
-    let event = event?;
-    let Some(offset) = event.offset_ms.filter(|_| event.state != ClockState::Unknown) else {
-        return Some("clock unknown".to_owned());
-    };
+    let event = event.filter(|event| event.state != ClockState::Unknown)?;
+    let offset = event.offset_ms?;
     let error = event
         .error_ms
         .map_or_else(String::new, |error| format!(" {}{}", theme.symbols.plus_minus, error.ceil() as u64));

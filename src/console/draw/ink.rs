@@ -50,15 +50,28 @@ impl<'a> Ink<'a> {
 
     /// Writes a text into at most `cells`; returns the column after it.
     pub(super) fn put_within(&mut self, x: u16, y: u16, cells: u16, content: &str, style: Style) -> u16 {
-        let cells = cells.min(self.area.width.saturating_sub(x));
-        if y >= self.area.height || cells == 0 {
+        let cleaned = text::clean(content, self.theme.symbols);
+        let fitted = text::cut(&cleaned, self.room(x, cells), self.theme.symbols);
+        self.put_fitted(x, y, &fitted, style)
+    }
+
+    /// Writes a component's name into at most `cells`, cut in its middle; returns the column after it.
+    pub(super) fn put_name(&mut self, x: u16, y: u16, cells: u16, name: &str, style: Style) -> u16 {
+        let cleaned = text::clean(name, self.theme.symbols);
+        let fitted = text::cut_middle(&cleaned, self.room(x, cells), self.theme.symbols);
+        self.put_fitted(x, y, &fitted, style)
+    }
+
+    fn room(&self, x: u16, cells: u16) -> usize {
+        usize::from(cells.min(self.area.width.saturating_sub(x)))
+    }
+
+    fn put_fitted(&mut self, x: u16, y: u16, fitted: &str, style: Style) -> u16 {
+        let room = self.room(x, u16::MAX);
+        if y >= self.area.height || room == 0 {
             return x;
         }
-        let symbols = self.theme.symbols;
-        let cleaned = text::clean(content, symbols);
-        let fitted = text::cut(&cleaned, usize::from(cells), symbols);
-        let (end, _) =
-            self.buffer.set_stringn(self.area.x + x, self.area.y + y, fitted, usize::from(cells), style);
+        let (end, _) = self.buffer.set_stringn(self.area.x + x, self.area.y + y, fitted, room, style);
         end - self.area.x
     }
 

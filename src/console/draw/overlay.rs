@@ -114,6 +114,7 @@ fn help(state: &State, ink: &mut Ink) {
     let title = format!("Keys in the {}", place.title());
     let mut inside = popup(ink, &title, width, height);
     let room = usize::from(inside.height());
+    state.page.set(room.max(1));
     let all = lines.len() + 3;
     let first = state.scroll.get().min(all.saturating_sub(room));
     state.scroll.set(first);

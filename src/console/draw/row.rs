@@ -34,41 +34,70 @@ pub(super) struct Columns {
     who: u16,
 }
 
+/// What the rows would like to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// The longest name of the list.
+    pub(super) name: usize,
+    /// The longest text beside the rows that are in sight: who serves, or why that cannot be told.
+    pub(super) who: usize,
+}
+
+/// Lead, name, word, value and compliance, and the gaps between them, always stay.
+const FIXED: u16 = LEAD + 1 + WORD + 1 + VALUE + 1 + COMPLIANCE;
+/// The width that a name has before other columns get any.
+const NAME: u16 = 18;
+/// The same where a reason is to be read beside the parts of the last request.
+const NAME_BESIDE_REASON: u16 = 15;
+
+/// Takes up to so many cells of what is left.
+fn take(spare: &mut u16, most: u16) -> u16 {
+    let taken = most.min(*spare);
+    *spare -= taken;
+    taken
+}
+
+/// Whether a list of this width shows the parts of the last request, where they are asked for.
+pub(super) const fn shows_journey(width: u16, journey: bool) -> bool {
+    journey && width >= FIXED + NAME + 30
+}
+
 impl Columns {
     /// What fits into a width; `journey` asks for the parts of the last request too.
-    pub(super) const fn fit(width: u16, journey: bool) -> Self {
-        // Lead, name, word, value and compliance, and the gaps between them, always stay.
-        let fixed = LEAD + 1 + WORD + 1 + VALUE + 1 + COMPLIANCE;
-        let spare = width.saturating_sub(fixed);
-        let mut columns = Self { name: if spare < 18 { spare } else { 18 }, timing: 0, past: 0, who: 0 };
-        let mut spare = spare - columns.name;
-        if journey && spare >= 30 {
+    pub(super) fn fit(width: u16, journey: bool, wants: Wants) -> Self {
+        let journey = shows_journey(width, journey);
+        let wanted_name = u16::try_from(wants.name).unwrap_or(u16::MAX).clamp(9, 48);
+        // In steps, so that a reason whose figures change does not move the columns.
+        let wanted_who = match u16::try_from(wants.who).unwrap_or(u16::MAX) {
+            short @ 0..=12 => short,
+            long => long.min(48).next_multiple_of(8),
+        };
+        let mut spare = width.saturating_sub(FIXED);
+        let least = if journey && wanted_who > 9 { NAME_BESIDE_REASON } else { NAME };
+        let mut columns = Self { name: take(&mut spare, wanted_name.min(least)), timing: 0, past: 0, who: 0 };
+        if journey {
             columns.timing = if width < 110 { 4 } else { 5 };
             spare -= 4 * columns.timing;
         }
         // Each of the next columns takes a gap too.
         if spare >= 7 {
-            let least = if journey { 9 } else { 10 };
-            columns.past = if spare - 1 < least { spare - 1 } else { least };
-            spare -= columns.past + 1;
+            columns.past = take(&mut spare, if journey { 10 } else { 11 }) - 1;
         }
-        if spare >= 9 {
-            columns.who = if spare - 1 < 12 { spare - 1 } else { 12 };
-            spare -= columns.who + 1;
+        if wanted_who > 0 && spare >= 9 {
+            columns.who = take(&mut spare, wanted_who.min(12) + 1) - 1;
         }
-        let past = if spare < 6 { spare } else { 6 };
-        columns.past += if columns.past > 0 { past } else { 0 };
-        spare -= past;
-        let name = if spare / 2 < 16 { spare / 2 } else { 16 };
-        columns.name += name;
-        spare -= name;
+        columns.name += take(&mut spare, wanted_name.min(26).saturating_sub(columns.name));
+        if columns.who > 0 {
+            columns.who += take(&mut spare, wanted_who.saturating_sub(columns.who));
+        }
+        if columns.past > 0 {
+            columns.past += take(&mut spare, 6);
+        }
+        columns.name += take(&mut spare, wanted_name.saturating_sub(columns.name));
         if columns.past > 0 {
             // What is left shows more of the past, as far back as it is known.
             let known = History::SLICES as u16;
-            let room = known - columns.past;
-            let past = if spare < room { spare } else { room };
-            columns.past += past;
-            spare -= past;
+            columns.past += take(&mut spare, known.saturating_sub(columns.past));
         }
         if columns.who > 0 {
             columns.who += spare;
@@ -76,10 +105,6 @@ impl Columns {
             columns.name += spare;
         }
         columns
-    }
-
-    pub(super) const fn shows_journey(self) -> bool {
-        self.timing > 0
     }
 }
 
@@ -119,14 +144,15 @@ pub(super) fn draw(
     let symbols = theme.symbols;
     let status = Status::of(card, component);
     let look = theme.status(status);
-    let stale = component.outage.is_none() && list::is_stale(card, component, wall);
+    let stale = component.outage.is_none()
+        && (list::is_stale(card, component, wall) || list::is_hidden(picture, card));
     let aged = |style: Style| if stale { style.add_modifier(Modifier::DIM) } else { style };
     if selected {
         ink.put(0, y, symbols.selected, theme.style(Role::Title));
     }
     ink.put(1, y, look.glyph, aged(look.style));
     let name_style = if component.outage.is_some() { look.style } else { theme.style(Role::Text) };
-    ink.put_within(LEAD, y, columns.name, &card.name, aged(name_style));
+    ink.put_name(LEAD, y, columns.name, &card.name, aged(name_style));
     let mut x = LEAD + columns.name + 1;
     let mark = if stale { "?" } else { "" };
     ink.put_within(x, y, WORD, &format!("{}{mark}", look.word), aged(look.style));
@@ -152,7 +178,12 @@ pub(super) fn draw(
         x += columns.past;
     }
     if columns.who > 0 {
-        let (who, style) = who(picture, card, component, theme, wall);
+        let (mut who, style) = who(picture, place, theme, wall);
+        if text::width(&who) > usize::from(columns.who)
+            && let Some((_, rest)) = who.split_once("throttled, ")
+        {
+            who = rest.to_owned();
+        }
         ink.put_within(x + 1, y, columns.who, &who, aged(style));
     }
     let (figure, style) = match picture.compliance(place, wall) {
@@ -233,18 +264,16 @@ fn past(
     }
 }
 
+/// How wide the text beside a row is, uncut.
+pub(super) fn wanted_who(picture: &Picture, place: usize, theme: &Theme, wall: DateTime<Utc>) -> usize {
+    text::width(&text::clean(&who(picture, place, theme, wall).0, theme.symbols))
+}
+
 /// Who serves, or why that cannot be told.
-fn who(
-    picture: &Picture,
-    card: &ComponentCard,
-    component: &ComponentPicture,
-    theme: &Theme,
-    wall: DateTime<Utc>,
-) -> (String, Style) {
+fn who(picture: &Picture, place: usize, theme: &Theme, wall: DateTime<Utc>) -> (String, Style) {
+    let (card, component) = (&picture.roster.components[place], &picture.components[place]);
     let text_style = theme.style(Role::Text);
-    if component.verdict == Some(Verdict::Blind)
-        && let Some(why) = blind_reason(picture, card, wall)
-    {
+    if let Some(why) = blind_reason(picture, card, wall) {
         return (why, theme.style(Role::Blind));
     }
     if let Some(outage) = &component.outage {
@@ -282,7 +311,10 @@ pub(super) fn blind_reason(picture: &Picture, card: &ComponentCard, wall: DateTi
     let wait = platform.throttled_until.and_then(|until| (until - wall).to_std().ok());
     Some(match wait {
         Some(wait) if !wait.is_zero() => {
-            format!("retry in {}", text::rough_duration(wait + std::time::Duration::from_millis(999)))
+            format!(
+                "throttled, retry in {}",
+                text::rough_duration(wait + std::time::Duration::from_millis(999))
+            )
         }
         _ => "throttled".to_owned(),
     })
@@ -294,24 +326,22 @@ mod tests {
 
     #[test]
     fn columns_fill_exactly_the_width_they_are_given() {
-        for width in 60..300 {
-            for journey in [false, true] {
-                let columns = Columns::fit(width, journey);
+        let wishes = [0, 9, 13, 18, 40, 300];
+        for (width, journey) in (60..300).flat_map(|width| [(width, false), (width, true)]) {
+            for wants in wishes.iter().flat_map(|&name| wishes.map(|who| Wants { name, who })) {
+                let columns = Columns::fit(width, journey, wants);
                 let gaps = u16::from(columns.past > 0) + u16::from(columns.who > 0);
-                let used = LEAD
-                    + columns.name
-                    + 1
-                    + WORD
-                    + 1
-                    + VALUE
-                    + 4 * columns.timing
-                    + columns.past
-                    + columns.who
-                    + gaps
-                    + 1
-                    + COMPLIANCE;
-                assert_eq!(used, width, "{width} {columns:?}");
+                let used = FIXED + columns.name + 4 * columns.timing + columns.past + columns.who + gaps;
+                assert_eq!(used, width, "{width} {wants:?} {columns:?}");
             }
         }
+    }
+
+    #[test]
+    fn cells_that_nobody_needs_go_to_who_needs_them() {
+        let fit = |width, name, who| Columns::fit(width, width == 87, Wants { name, who });
+        assert!(fit(80, 40, 0).name >= 30, "nobody says who serves");
+        assert!(fit(80, 13, 36).who >= 20, "short names leave room for the reason");
+        assert!(fit(87, 40, 24).who >= 12, "`retry in 4 s` is read beside the parts of the request");
     }
 }

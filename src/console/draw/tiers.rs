@@ -1,10 +1,12 @@
 //! The list of components by tier, each tier with its heading: how many are up, and how well it recovers.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, Utc};
 
 use super::{
     ink::{Ink, bar},
-    row::{self, Columns},
+    row::{self, Columns, Wants},
 };
 use crate::{
     console::{
@@ -21,6 +23,10 @@ use crate::{
 const LEAD: u16 = 3;
 /// Width of a tier's gauge, without its ends.
 const GAUGE: usize = 12;
+/// The least that the worst component's name and compliance need.
+const WORST: u16 = 26;
+/// From this width on the worst component is named: the list's part of a screen of 120 columns.
+const NAMES_WORST: u16 = 85;
 
 pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
     let (picture, wall) = state.shown(now);
@@ -37,11 +43,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
         ink.put(2, 1.min(ink.height() - 1), &why, ink.style(Role::Muted));
         return;
     }
-    let columns = Columns::fit(ink.width(), wide);
-    let heading = u16::from(columns.shows_journey());
-    if heading > 0 {
-        row::headings(ink, 0, columns);
-    }
+    let heading = u16::from(row::shows_journey(ink.width(), wide));
     let height = usize::from(ink.height() - heading);
     if height == 0 {
         return;
@@ -55,13 +57,26 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
         let more = format!("{} {} more below", ink.theme.symbols.ellipsis, hidden + 1);
         ink.put(LEAD, ink.height() - 1, &more, ink.style(Role::Muted));
     }
+    let theme = ink.theme;
+    let names = components(&lines).map(|place| text::width(&picture.roster.components[place].name));
+    let whos = components(&lines[first..first + shown.min(lines.len() - first)])
+        .map(|place| row::wanted_who(picture, place, theme, wall));
+    let wants = Wants { name: names.max().unwrap_or(0), who: whos.max().unwrap_or(0) };
+    let columns = Columns::fit(ink.width(), wide, wants);
+    if heading > 0 {
+        row::headings(ink, 0, columns);
+    }
+    // The first line says to which tier the rows under it belong, and how many rows stand above it.
+    let above = if first > 0 { components(&lines[..=first]).count() } else { 0 };
     for (line_number, line) in lines.iter().enumerate().skip(first).take(shown) {
         let y = heading + (line_number - first) as u16;
         match *line {
-            ListLine::Tier(tier) => tier_heading(ink, y, picture, tier, wall),
-            // The first line says to which tier the rows under it belong.
+            ListLine::Tier(tier) => {
+                let above = if line_number == first { above } else { 0 };
+                tier_heading(ink, y, picture, tier, above, wall);
+            }
             ListLine::Component(place) if line_number == first => {
-                tier_heading(ink, y, picture, picture.roster.components[place].tier, wall);
+                tier_heading(ink, y, picture, picture.roster.components[place].tier, above, wall);
             }
             ListLine::Component(place) => {
                 row::draw(ink, y, picture, place, columns, line_number == cursor, wall);
@@ -88,58 +103,82 @@ fn scroll(state: &State, lines: &[ListLine], cursor: usize, height: usize) -> us
     first
 }
 
-fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, wall: DateTime<Utc>) {
+/// Places of the components among some lines.
+fn components(lines: &[ListLine]) -> impl Iterator<Item = usize> {
+    lines.iter().filter_map(|line| match line {
+        ListLine::Component(place) => Some(*place),
+        ListLine::Tier(_) => None,
+    })
+}
+
+fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, above: usize, wall: DateTime<Utc>) {
     let theme = ink.theme;
     let members: Vec<usize> = list::cards(picture)
         .enumerate()
         .filter(|(_, (card, _))| card.tier == tier)
         .map(|(place, _)| place)
         .collect();
-    let up = members
-        .iter()
-        .filter(|place| {
-            Status::of(&picture.roster.components[**place], &picture.components[**place]) == Status::Up
-        })
-        .count();
-    let after =
-        ink.rule(y, &format!("Tier {tier} {} {}", theme.symbols.dot, tier.band()), ink.style(Role::Title));
-    let mean = compliance::mean(members.iter().map(|place| picture.compliance(*place, wall)));
-    let window = text::rough_duration(picture.roster.window);
-    let (figure, style, gauge) = match mean {
-        Some((percent, _)) => (
-            format!(" {window} {:>5} % ", percent.to_string()),
-            theme.compliance(percent.value()),
-            format!(
-                "{}{}{}",
-                theme.symbols.gauge_left,
-                bar(theme, percent.value() / 100.0, GAUGE),
-                theme.symbols.gauge_right
-            ),
-        ),
-        None => (format!(" {window} no data "), ink.style(Role::Muted), String::new()),
-    };
-    let mut x = ink.width();
-    if !gauge.is_empty() {
-        x = x.saturating_sub(GAUGE as u16 + 2);
-        ink.put(x, y, &gauge, style);
+    let mut title = format!("Tier {tier} {} {}", theme.symbols.dot, tier.band());
+    if above > 0 {
+        let _ = write!(title, " {} {above} above", theme.symbols.dot);
     }
-    let figure_width = text::width(&figure) as u16;
-    x = x.saturating_sub(figure_width);
-    ink.put_within(x, y, figure_width, &figure, style);
-    let count = format!(" {up} of {} up ", members.len());
-    let count_x = x.saturating_sub(count.len() as u16 + 2);
-    let count_style = if up == members.len() { theme.style(Role::Text) } else { theme.style(Role::Title) };
-    ink.put(count_x.max(after), y, &count, count_style);
-    if let Some((percent, worst)) = mean
-        && percent.value() < 100.0
-    {
-        let worst = members[worst];
+    let after = ink.rule(y, &title, ink.style(Role::Title));
+    let (count, all_up) = count(picture, &members, wall);
+    let mean = compliance::mean(members.iter().map(|place| picture.compliance(*place, wall)));
+    let worst = mean.filter(|(percent, _)| percent.value() < 100.0).map(|(_, worst)| members[worst]);
+    let window = text::rough_duration(picture.roster.window);
+    let (figure, style) = match mean {
+        Some((percent, _)) => {
+            (format!(" {window} {:>5} % ", percent.to_string()), theme.compliance(percent.value()))
+        }
+        None => (format!(" {window} no data "), ink.style(Role::Muted)),
+    };
+    let cells = |text: &str| text::width(text) as u16;
+    let left = after + 1 + cells(&count) + 2 + cells(&figure);
+    // The gauge says nothing that the figure does not; it gives way to the name of the worst.
+    let gauge = GAUGE as u16 + 2;
+    let needed = left + gauge + if worst.is_some() { WORST } else { 0 };
+    let mut x = ink.width();
+    if let Some((percent, _)) = mean.filter(|_| needed <= x || (x < NAMES_WORST && left + gauge <= x)) {
+        x -= gauge;
+        let symbols = theme.symbols;
+        let full = bar(theme, percent.value() / 100.0, GAUGE);
+        ink.put(x, y, &format!("{}{full}{}", symbols.gauge_left, symbols.gauge_right), style);
+    }
+    x = x.saturating_sub(cells(&figure));
+    ink.put_within(x, y, cells(&figure), &figure, style);
+    let count_x = x.saturating_sub(cells(&count) + 2).max(after);
+    ink.put_within(
+        count_x,
+        y,
+        x.saturating_sub(count_x),
+        &count,
+        theme.style(if all_up { Role::Text } else { Role::Title }),
+    );
+    if let Some(worst) = worst {
         let own = picture.compliance(worst, wall).map_or_else(String::new, |own| format!(" {own} %"));
-        let name = text::cut(&picture.roster.components[worst].name, 24, theme.symbols).into_owned();
-        let worst = format!(" worst {name}{own} ");
-        let room = count_x.saturating_sub(after + 2);
-        if text::width(&worst) as u16 <= room {
-            ink.put(after + 2, y, &worst, theme.style(Role::Muted));
+        let room = usize::from(count_x.saturating_sub(after + 2));
+        let name = text::clean(&picture.roster.components[worst].name, theme.symbols);
+        let Some(name_room) = room.checked_sub(text::width(&own) + 8).filter(|room| *room >= 6) else {
+            return;
+        };
+        let name = text::cut_middle(&name, name_room.min(40), theme.symbols);
+        ink.put(after + 2, y, &format!(" worst {name}{own} "), theme.style(Role::Muted));
+    }
+}
+
+/// How many of a tier are up and how many nobody sees now; whether all are up.
+fn count(picture: &Picture, members: &[usize], wall: DateTime<Utc>) -> (String, bool) {
+    let number = members.len();
+    let (mut up, mut unseen) = (0, 0);
+    for place in members {
+        let (card, component) = (&picture.roster.components[*place], &picture.components[*place]);
+        if list::is_unseen(picture, card, component, wall) {
+            unseen += 1;
+        } else if Status::of(card, component) == Status::Up {
+            up += 1;
         }
     }
+    let unseen = if unseen > 0 { format!(", {unseen} not seen") } else { String::new() };
+    (format!(" {up} of {number} up{unseen} "), up == number)
 }
