@@ -23,7 +23,7 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// How long a canary may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a platform's latest probes say of the way to it.
+/// What the latest probes of a platform, or of one component, say of the way to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
     /// When the latest probe that was answered began.
@@ -45,22 +45,23 @@ impl Sight {
     }
 }
 
-/// Whether all platforms, two at least, fail by transport and may have begun to at one instant.
+/// Whether all platforms, two at least, fail by transport, and may have begun to at one instant with the component `own`.
 ///
 /// Each began between the start of its last answered probe and the end of the first failure after it; only where all
-/// these intervals share an instant can one cause, our own network, have done it. A platform that has been down for an
-/// hour therefore never hides the fall of another.
+/// these intervals share an instant can one cause, our own network, have done it. A platform or component that has been
+/// down for an hour therefore never hides the fall of another, nor is it hidden by that.
 #[must_use]
-pub fn all_cut_off(sights: &[Sight]) -> bool {
-    if sights.len() < 2 {
+pub fn all_cut_off(platforms: &[Sight], own: Sight) -> bool {
+    if platforms.len() < 2 {
         return false;
     }
+    let sights = || platforms.iter().copied().chain([own]);
     let Some(earliest_failure) =
-        sights.iter().map(|sight| sight.failing.map(|span| span.end)).collect::<Option<Vec<_>>>()
+        sights().map(|sight| sight.failing.map(|span| span.end)).collect::<Option<Vec<_>>>()
     else {
         return false;
     };
-    let latest_answer = sights.iter().filter_map(|sight| sight.answered).max();
+    let latest_answer = sights().filter_map(|sight| sight.answered).max();
     let earliest_failure = earliest_failure.into_iter().min();
     latest_answer < earliest_failure
 }
@@ -79,15 +80,22 @@ impl Sights {
         sights[platform].answer(span);
     }
 
-    /// Notes a failure, and says whether all platforms are cut off.
-    pub(crate) fn failure(&self, platform: usize, span: Span) -> bool {
+    /// Notes a failure of the component whose own sight is `own`, and says whether all platforms are cut off. Only its
+    /// fall speaks for the platform: one that has been dead for long says nothing of the way there.
+    pub(crate) fn failure(&self, platform: usize, own: &mut Sight, span: Span) -> bool {
+        let fell = own.failing.is_none();
+        own.failure(span);
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sights[platform].failure(span);
-        all_cut_off(&sights)
+        if fell {
+            sights[platform].failure(span);
+        }
+        all_cut_off(&sights, *own)
     }
 
-    fn snapshot(&self) -> Vec<Sight> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether any platform answered a probe that began after this moment.
+    fn any_answered_since(&self, moment: Moment) -> bool {
+        let sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sights.iter().any(|sight| sight.answered > Some(moment))
     }
 }
 
@@ -227,28 +235,47 @@ mod tests {
     /// A pulled network cable must not open an outage for everything that is measured.
     #[test]
     fn all_platforms_that_fail_at_one_instant_are_our_own_trouble() {
-        assert!(all_cut_off(&[
-            sight(Some(1_000), Some((2_000, 2_100))),
-            sight(Some(1_500), Some((1_900, 6_900)))
-        ]));
-        assert!(all_cut_off(&[sight(None, Some((10, 20))), sight(None, Some((5, 30)))]));
+        let platforms = [sight(Some(1_000), Some((2_000, 2_100))), sight(Some(1_500), Some((1_900, 6_900)))];
+        assert!(all_cut_off(&platforms, platforms[0]));
+        assert!(all_cut_off(&platforms, sight(None, Some((3_000, 3_100)))));
+        let platforms = [sight(None, Some((10, 20))), sight(None, Some((5, 30)))];
+        assert!(all_cut_off(&platforms, platforms[1]));
     }
 
     /// One platform that fell an hour ago must not hide the fall of the last other one.
     #[test]
     fn platforms_that_fell_at_different_times_are_believed() {
-        assert!(!all_cut_off(&[
-            sight(Some(0), Some((100, 200))),
-            sight(Some(3_600_000), Some((3_601_000, 3_602_000)))
-        ]));
+        let platforms =
+            [sight(Some(0), Some((100, 200))), sight(Some(3_600_000), Some((3_601_000, 3_602_000)))];
+        assert!(!all_cut_off(&platforms, platforms[1]));
     }
 
     #[test]
     fn one_that_answers_or_a_single_one_is_believed() {
         let fallen = sight(Some(0), Some((100, 200)));
-        assert!(!all_cut_off(&[fallen, sight(Some(50), None)]));
-        assert!(!all_cut_off(&[fallen]));
-        assert!(!all_cut_off(&[]));
+        assert!(!all_cut_off(&[fallen, sight(Some(50), None)], fallen));
+        assert!(!all_cut_off(&[fallen], fallen));
+        assert!(!all_cut_off(&[], fallen));
+    }
+
+    /// A component that fell long before all platforms did is down, whatever became of our network since.
+    #[test]
+    fn a_component_that_fell_before_all_others_is_believed() {
+        let platforms = [sight(Some(1_000), Some((2_000, 2_100))), sight(Some(1_500), Some((1_900, 6_900)))];
+        assert!(!all_cut_off(&platforms, sight(Some(0), Some((100, 200)))));
+    }
+
+    /// A dead component beside a well one must not make its platform seem silent again and again.
+    #[test]
+    fn only_the_fall_of_a_component_speaks_for_its_platform() {
+        let span = |start, end| Span::new(Moment::from_millis(start), Moment::from_millis(end));
+        let sights = Sights::new(2);
+        let (mut dead, mut dying) = (Sight::default(), Sight::default());
+        assert!(!sights.failure(0, &mut dead, span(0, 10)));
+        sights.answer(0, span(500, 510));
+        sights.answer(1, span(400, 410));
+        assert!(!sights.failure(0, &mut dead, span(1_000, 1_010)));
+        assert!(!sights.failure(1, &mut dying, span(1_100, 1_110)));
     }
 
     #[tokio::test]

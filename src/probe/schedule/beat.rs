@@ -22,9 +22,9 @@ use super::{
     throttle::{Leave, Throttle},
 };
 use crate::{
-    domain::{Span, StepReport, Verdict},
+    domain::{StepReport, Verdict},
     probe::{
-        doubt::{Canary, Sights},
+        doubt::{Canary, Sight, Sights},
         journey::{Gate, Judged, Order, Signals},
     },
 };
@@ -75,6 +75,8 @@ struct State {
     last_start: Option<Instant>,
     not_before: Option<Instant>,
     failed: bool,
+    /// Of this component alone.
+    sight: Sight,
 }
 
 impl Beat {
@@ -92,6 +94,7 @@ impl Beat {
             last_start: None,
             not_before: None,
             failed: false,
+            sight: Sight::default(),
         };
         let timer = sleep_until(state.due);
         tokio::pin!(timer);
@@ -248,19 +251,22 @@ impl Beat {
         state.failed = report.verdict != Verdict::Up;
         let mut wait = if cleans && report.verdict == Verdict::Up { Wait::CleanUp } else { Wait::Nothing };
         if judged.signals.reached {
+            state.sight.answer(report.span);
             self.sights.answer(self.platform.place, report.span);
         }
         if judged.transport_failure {
             wait = Wait::Doubt;
-            let why = self.doubt(judged.signals.reached, report.evidence);
+            // A run in which another step was answered proves a way out.
+            let cut_off = !judged.signals.reached
+                && self.sights.failure(self.platform.place, &mut state.sight, report.evidence);
+            let why = self.doubt(cut_off);
             state.running.push(async move { Ended::Doubted { id, why: why.await } }.boxed());
         }
         state.outbox.push(Entry { id, report, transport_failure: judged.transport_failure, wait });
     }
 
-    /// Whether a transport failure is our own, and why. A run in which another step was answered proves a way out.
-    fn doubt(&self, reached: bool, evidence: Span) -> BoxFuture<'static, Option<&'static str>> {
-        let cut_off = !reached && self.sights.failure(self.platform.place, evidence);
+    /// Whether a transport failure is our own, and why.
+    fn doubt(&self, cut_off: bool) -> BoxFuture<'static, Option<&'static str>> {
         if cut_off {
             let why = "no platform answers: this machine seems to be cut off";
             return std::future::ready(Some(why)).boxed();

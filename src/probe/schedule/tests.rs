@@ -334,6 +334,32 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
     handle.stop().await;
 }
 
+/// One dead component on each of two platforms must not hide what the other one does.
+#[tokio::test(start_paused = true)]
+async fn platforms_with_a_dead_component_each_do_not_hide_each_others_outages() {
+    let clock = clock();
+    let well = || Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up)));
+    let long_dead = Scripted::new(clock, |_, _, _| (millis(10), unreachable_now()));
+    let dies = Scripted::new(clock, |number, _, _| {
+        (millis(10), if number < 5 { found(Verdict::Up) } else { unreachable_now() })
+    });
+    let one = Duration::from_secs(1);
+    let (handle, mut outputs) =
+        begin(clock, &[(0, one, long_dead), (0, one, well()), (1, one, dies), (1, one, well())]);
+    handle.set_pace(0, BURST);
+    handle.set_pace(2, BURST);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let mut verdicts = Vec::new();
+    while let Ok(output) = outputs.try_recv() {
+        if let ProbeOutput::Report { place: 0 | 2, report, .. } = output {
+            verdicts.push(report.verdict);
+        }
+    }
+    assert!(verdicts.iter().filter(|verdict| **verdict == Verdict::Down).count() > 200, "{verdicts:?}");
+    assert!(!verdicts.contains(&Verdict::Blind), "{verdicts:?}");
+    handle.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn probe_now_probes_at_once_and_the_grid_stays() {
     let clock = clock();
