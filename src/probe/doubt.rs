@@ -104,8 +104,18 @@ impl Sights {
 pub struct Canary {
     urls: Vec<Url>,
     client: OnceCell<reqwest::Client>,
-    last: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    last: tokio::sync::Mutex<Option<Look>>,
     ignored: AtomicBool,
+    /// Woken when a failure is taken for our own, which a dead canary must not do for long.
+    accused: Notify,
+}
+
+/// One look at the canaries.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    begun: Instant,
+    ended: Instant,
+    answered: bool,
 }
 
 impl Canary {
@@ -117,6 +127,7 @@ impl Canary {
             client: OnceCell::new(),
             last: tokio::sync::Mutex::new(None),
             ignored: AtomicBool::new(false),
+            accused: Notify::new(),
         })
     }
 
@@ -128,20 +139,36 @@ impl Canary {
 
     /// Whether a transport failure now is to be taken for our own: canaries there are, and none answers.
     pub async fn accuses_us(&self) -> bool {
-        !self.is_empty() && !self.ignored.load(Ordering::Relaxed) && !self.answers().await
+        let accused = !self.is_empty() && !self.ignored.load(Ordering::Relaxed) && !self.answers().await;
+        if accused {
+            self.accused.notify_one();
+        }
+        accused
     }
 
-    /// Whether any canary answers, by a look that is at most a second old.
+    /// Whether any canary answers, by a look that ended at most a second ago or began after this was asked.
     pub async fn answers(&self) -> bool {
+        let asked = Instant::now();
         let mut last = self.last.lock().await;
-        if let Some((at, answered)) = *last
-            && at.elapsed() < FRESH_FOR
+        if let Some(look) = *last
+            && (look.begun >= asked || look.ended.elapsed() < FRESH_FOR)
         {
-            return answered;
+            return look.answered;
         }
-        let at = Instant::now();
+        self.look_again(&mut last).await
+    }
+
+    /// Whether any canary answers, by a look that begins now.
+    async fn answers_now(&self) -> bool {
+        let mut last = self.last.lock().await;
+        self.look_again(&mut last).await
+    }
+
+    async fn look_again(&self, last: &mut Option<Look>) -> bool {
+        let begun = Instant::now();
         let answered = self.look().await;
-        *last = Some((at, answered));
+        // A silent canary takes longer than a look is good for: its age counts from its end.
+        *last = Some(Look { begun, ended: Instant::now(), answered });
         answered
     }
 

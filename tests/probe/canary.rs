@@ -69,3 +69,22 @@ async fn one_look_serves_a_second_of_failures() {
     }
     assert_eq!(well.asked().len(), 1);
 }
+
+/// Failures beside a canary that swallows everything must not queue for seconds each, to be judged by a network that is
+/// back by then.
+#[tokio::test]
+async fn one_look_at_a_silent_canary_serves_all_that_fail_meanwhile() {
+    let silent = Server::start(|_| Act::Hang);
+    let canary = Canary::new(&[url(silent.address)]);
+    let begun = std::time::Instant::now();
+    let asks = (0..5_u32).map(|number| {
+        let canary = Arc::clone(&canary);
+        async move {
+            tokio::time::sleep(Duration::from_millis(300) * number).await;
+            canary.accuses_us().await
+        }
+    });
+    assert_eq!(futures_util::future::join_all(asks).await, [true; 5]);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(silent.asked().len(), 1);
+}
