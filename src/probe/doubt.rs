@@ -1,6 +1,6 @@
 //! Whether a failure may be our own network's: canaries, and all platforms failing at one instant.
 //!
-//! Invariants: only transport failures are doubted; a canary that fails while every platform answers is ignored.
+//! Invariants: only transport failures are doubted; a canary that fails while a platform answers is ignored.
 
 use std::{
     sync::{
@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{Notify, OnceCell},
+    time::Instant,
+};
 use url::Url;
 
 use super::tls;
@@ -191,32 +194,34 @@ impl Canary {
         false
     }
 
-    /// Looks whether the canaries themselves are at fault: none answers, yet since then every platform did.
-    /// `Some(true)` when they are ignored from now on, `Some(false)` when they count again, `None` when nothing changed.
+    /// Looks whether the canaries themselves are at fault: none answers, yet a platform answered a probe that began after
+    /// that was known. `Some(true)` when they are ignored from now on, `Some(false)` when they count again, `None` when
+    /// nothing changed.
     pub(crate) async fn review(&self, sights: &Sights, now: impl Fn() -> Moment) -> Option<bool> {
-        let begun = now();
-        if self.answers().await {
+        if self.answers_now().await {
             return self.ignored.swap(false, Ordering::Relaxed).then_some(false);
         }
         if self.ignored.load(Ordering::Relaxed) {
             return None;
         }
+        let silent = now();
         loop {
-            let sights = sights.snapshot();
-            if sights.is_empty() || sights.iter().any(|sight| sight.failing.is_some()) {
+            tokio::time::sleep(FRESH_FOR).await;
+            let answered = sights.any_answered_since(silent);
+            // It may have been a moment's trouble that is over.
+            if self.answers_now().await {
                 return None;
             }
-            if sights.iter().all(|sight| sight.answered >= Some(begun)) {
-                break;
+            if answered {
+                self.ignored.store(true, Ordering::Relaxed);
+                return Some(true);
             }
-            tokio::time::sleep(FRESH_FOR).await;
         }
-        // It may have been a moment's trouble that is over.
-        if self.answers().await {
-            return None;
-        }
-        self.ignored.store(true, Ordering::Relaxed);
-        Some(true)
+    }
+
+    /// Waits until a failure was taken for our own.
+    pub(crate) async fn accused(&self) {
+        self.accused.notified().await;
     }
 
     /// The addresses, for a notice.

@@ -251,7 +251,7 @@ fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usiz
     phases
 }
 
-/// In peace a canary that fails is told of and ignored, until it answers again.
+/// A canary that fails while a platform answers is told of and ignored, until it answers again.
 async fn watch_canary(
     canary: Arc<Canary>,
     sights: Arc<Sights>,
@@ -259,12 +259,18 @@ async fn watch_canary(
     out: mpsc::Sender<ProbeOutput>,
 ) {
     loop {
-        tokio::time::sleep(CANARY_EVERY).await;
-        let Some(standing) = canary.review(&sights, || clock.moment()).await else { continue };
+        let changed = canary.review(&sights, || clock.moment()).await;
+        let Some(standing) = changed else {
+            tokio::select! {
+                () = canary.accused() => {}
+                () = tokio::time::sleep(CANARY_EVERY) => {}
+            }
+            continue;
+        };
         let names = canary.names();
         let text = if standing {
             format!(
-                "no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`"
+                "no canary answers although a platform does: {names}; it is ignored, mend `[runner] canary`"
             )
         } else {
             format!("the canary answers again: {names}")

@@ -88,3 +88,33 @@ async fn one_look_at_a_silent_canary_serves_all_that_fail_meanwhile() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(silent.asked().len(), 1);
 }
+
+/// A canary that is mistyped must not hide every outage for good: one platform that answers proves our network.
+#[tokio::test]
+async fn a_dead_canary_is_told_of_and_ignored() {
+    let well = Server::start(|_| ok());
+    let mut other = at(gone().await);
+    other.id = warroom::domain::PlatformId::new("other");
+    let components = [
+        Arc::new(component(at(well.address), vec![get("ready", "/")])),
+        Arc::new(component(other, vec![get("ready", "/")])),
+    ];
+    let (out, mut outputs) = mpsc::channel(16);
+    let dead = url(gone().await);
+    let handle =
+        Schedule::start(&components, &BTreeMap::new(), std::slice::from_ref(&dead), &clock(), 1, out);
+    let (mut told, mut down) = (false, false);
+    let end = tokio::time::Instant::now() + Duration::from_secs(15);
+    while !(told && down) {
+        let output = tokio::time::timeout_at(end, outputs.recv()).await;
+        match output.unwrap_or_else(|_| panic!("told {told}, down {down}")).unwrap() {
+            ProbeOutput::Notice { standing, text, .. } => {
+                assert!(standing && text.contains(dead.as_str()), "{text}");
+                told = true;
+            }
+            ProbeOutput::Report { place: 1, report, .. } => down |= report.verdict == Verdict::Down,
+            _ => {}
+        }
+    }
+    handle.stop().await;
+}
