@@ -288,6 +288,17 @@ async fn a_throttled_platform_waits_alone_and_one_component_tries_first() {
     handle.stop().await;
 }
 
+/// A platform that asks for a wait of nothing must not be asked a hundred times a second.
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_zero_is_no_leave_to_ask_without_end() {
+    let clock = clock();
+    let prober = Scripted::new(clock, |_, _, _| (millis(10), throttled(Some(0))));
+    let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(1), Arc::clone(&prober))]);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert!((3..=60).contains(&prober.starts().len()), "{} starts", prober.starts().len());
+    handle.stop().await;
+}
+
 /// A 503's wait slows its component, but never beyond its cadence, or an outage would not be seen to end.
 #[tokio::test(start_paused = true)]
 async fn a_503_slows_one_component_up_to_its_cadence() {

@@ -63,7 +63,8 @@ impl Throttle {
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
         let is_news = self.until.is_none_or(|until| started >= until);
-        let wait = match retry_after {
+        // A wait of nothing, or until a moment that is past, is no leave to ask without end.
+        let wait = match retry_after.filter(|wait| !wait.is_zero()) {
             Some(wait) => {
                 let wait = wait.min(LONGEST);
                 let jitter = (wait / 10).min(JITTER_CAP).mul_f64(self.rng.f64());
