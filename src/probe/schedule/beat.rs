@@ -211,7 +211,9 @@ impl Beat {
             Ended::Judged { started, judged } => {
                 state.judging -= 1;
                 self.heed(state, judged.signals, started, 1).await?;
-                self.throttle().ended(self.place);
+                if self.throttle().ended(self.place, started) {
+                    self.send_budget(false, None).await?;
+                }
                 self.file(state, *judged, started);
             }
             Ended::Doubted { id, why } => state.outbox.decide(id, |report| {
@@ -304,6 +306,10 @@ impl Beat {
             None
         };
         let Some((throttled, retry_after)) = news else { return Ok(()) };
+        self.send_budget(throttled, retry_after).await
+    }
+
+    async fn send_budget(&self, throttled: bool, retry_after: Option<Duration>) -> Result<(), Unread> {
         self.send(ProbeOutput::Budget { platform: self.platform.id.clone(), throttled, retry_after }).await
     }
 

@@ -288,6 +288,36 @@ async fn a_throttled_platform_waits_alone_and_one_component_tries_first() {
     handle.stop().await;
 }
 
+/// What a platform throttled before it died is still probed as a whole, or its outages are missed.
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_dies_while_it_throttles_is_probed_in_full() {
+    let clock = clock();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let probers: Vec<_> = (0..4)
+        .map(|_| {
+            let runs = Arc::clone(&runs);
+            Scripted::new(clock, move |_, _, _| match runs.fetch_add(1, Ordering::Relaxed) {
+                0 => (millis(10), throttled(Some(2))),
+                _ => (millis(900), unreachable_now()),
+            })
+        })
+        .collect();
+    let members: Vec<_> =
+        probers.iter().map(|prober| (0, Duration::from_secs(1), Arc::clone(prober))).collect();
+    let (handle, mut outputs) = begin(clock, &members);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let counts: Vec<_> = probers.iter().map(|prober| prober.starts().len()).collect();
+    assert!(counts.iter().all(|count| *count >= 14), "{counts:?}");
+    let mut budgets = Vec::new();
+    while let Ok(output) = outputs.try_recv() {
+        if let ProbeOutput::Budget { throttled, .. } = output {
+            budgets.push(throttled);
+        }
+    }
+    assert_eq!(budgets, [true, false]);
+    handle.stop().await;
+}
+
 /// A platform that asks for a wait of nothing must not be asked a hundred times a second.
 #[tokio::test(start_paused = true)]
 async fn a_wait_of_zero_is_no_leave_to_ask_without_end() {

@@ -1,7 +1,7 @@
 //! One platform's throttle: nobody probes until the wait is over, then one component tries for all.
 //!
 //! Invariants: the platform's own wait is obeyed and never multiplied; answers to requests from before the wait neither
-//! end nor lengthen a backoff.
+//! end nor lengthen a backoff; a platform that no longer answers is not throttled.
 
 use std::time::Duration;
 
@@ -88,20 +88,23 @@ impl Throttle {
 
     /// An answer that is no 429 came to a probe that started at `started`. Whether that ended the throttle.
     pub(crate) fn answered(&mut self, started: Instant) -> bool {
-        if self.until.is_none_or(|until| started < until) {
+        if self.until.is_some_and(|until| started < until) {
             return false;
         }
-        self.until = None;
-        self.trying = None;
         self.attempts = 0;
-        true
+        self.trying = None;
+        self.until.take().is_some()
     }
 
-    /// The probe of this component ended, whatever came of it: another may try.
-    pub(crate) fn ended(&mut self, place: usize) {
-        if self.trying == Some(place) {
-            self.trying = None;
+    /// The probe of this component that started at `started` ended, whatever came of it. Whether that ended the throttle:
+    /// whoever tried and met no 429 has tried for all, or a platform that dies would be probed by one at a time.
+    pub(crate) fn ended(&mut self, place: usize, started: Instant) -> bool {
+        if self.trying != Some(place) || self.until.is_none_or(|until| started < until) {
+            return false;
         }
+        self.trying = None;
+        self.until = None;
+        true
     }
 
     /// When the wait is over.
@@ -157,15 +160,25 @@ mod tests {
         assert_eq!(throttle.ask(8, after), Leave::Granted);
     }
 
+    /// A dead platform throttles nobody; one that only seemed so is not asked as fast as before.
     #[tokio::test(start_paused = true)]
-    async fn one_that_gets_no_answer_lets_the_next_try() {
+    async fn one_that_gets_no_answer_ends_the_wait_and_keeps_the_backoff() {
         let mut throttle = Throttle::new(1);
         let now = Instant::now();
-        throttle.refused(now, now, Some(seconds(1)));
-        let after = now + seconds(2);
+        for _ in 0..5 {
+            throttle.until = None;
+            throttle.refused(now, now, None);
+        }
+        let after = now + seconds(40);
         assert_eq!(throttle.ask(7, after), Leave::Granted);
-        throttle.ended(7);
+        assert!(!throttle.ended(7, now), "a probe from before the wait has not tried");
+        assert!(!throttle.ended(8, after));
+        assert_eq!(throttle.ask(8, after), Leave::Refused);
+        assert!(throttle.ended(7, after));
         assert_eq!(throttle.ask(8, after), Leave::Granted);
+        assert_eq!(throttle.attempts, 5);
+        assert!(!throttle.answered(after), "it was ended before");
+        assert_eq!(throttle.attempts, 0);
     }
 
     #[tokio::test(start_paused = true)]
