@@ -32,6 +32,9 @@ use crate::{
 /// Probes of one component that may be in their health step at one time.
 const OVERLAP: usize = 16;
 
+/// How long the one that tries a throttled platform for all has before the others look again.
+const TRIAL: Duration = Duration::from_millis(50);
+
 /// Everything that a component's task needs.
 pub(super) struct Beat {
     pub(super) place: usize,
@@ -186,7 +189,11 @@ impl Beat {
             state.due = state.due.min(free_at);
             return false;
         }
-        if self.throttle().ask(self.place, now) == Leave::Refused {
+        let leave = self.throttle().ask(self.place, now);
+        if let Leave::Refused { until } = leave {
+            // A wait of seconds is not to cost a slow component its cadence; one after the other, that is no herd.
+            let spread = self.grid.spread(self.cadence, self.siblings);
+            state.due = state.due.min(until.unwrap_or(now + TRIAL) + spread);
             return false;
         }
         self.budget().spend(1, now);

@@ -329,6 +329,37 @@ async fn a_wait_of_zero_is_no_leave_to_ask_without_end() {
     handle.stop().await;
 }
 
+/// A wait of seconds must not cost a component that is probed once a minute its whole minute.
+#[tokio::test(start_paused = true)]
+async fn a_short_throttle_costs_a_slow_component_no_cadence() {
+    let clock = clock();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let probers: Vec<_> = (0..10)
+        .map(|_| {
+            let runs = Arc::clone(&runs);
+            Scripted::new(clock, move |_, _, _| match runs.fetch_add(1, Ordering::Relaxed) {
+                0 => (millis(1), throttled(Some(5))),
+                _ => (millis(10), found(Verdict::Up)),
+            })
+        })
+        .collect();
+    let members: Vec<_> =
+        probers.iter().map(|prober| (0, Duration::from_mins(1), Arc::clone(prober))).collect();
+    let (handle, _outputs) = begin(clock, &members);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let mut after: Vec<_> = probers
+        .iter()
+        .filter_map(|prober| prober.starts().into_iter().find(|start| *start > Duration::from_secs(5)))
+        .collect();
+    after.sort();
+    assert_eq!(after.len(), 10, "{after:?}");
+    assert!(
+        after.windows(2).skip(1).all(|pair| pair[1].abs_diff(pair[0]) >= millis(20)),
+        "no herd {after:?}"
+    );
+    handle.stop().await;
+}
+
 /// A 503's wait slows its component, but never beyond its cadence, or an outage would not be seen to end.
 #[tokio::test(start_paused = true)]
 async fn a_503_slows_one_component_up_to_its_cadence() {

@@ -24,8 +24,11 @@ const JITTER_CAP: Duration = Duration::from_secs(1);
 pub(crate) enum Leave {
     /// It may.
     Granted,
-    /// It may not; another look is worth it at the next slot.
-    Refused,
+    /// It may not.
+    Refused {
+        /// When the wait is over; `None` when another one tries for all.
+        until: Option<Instant>,
+    },
 }
 
 /// The throttle of one platform.
@@ -47,7 +50,8 @@ impl Throttle {
     pub(crate) fn ask(&mut self, place: usize, now: Instant) -> Leave {
         match self.until {
             None => Leave::Granted,
-            Some(until) if now < until || self.trying.is_some_and(|other| other != place) => Leave::Refused,
+            Some(until) if now < until => Leave::Refused { until: Some(until) },
+            Some(_) if self.trying.is_some_and(|other| other != place) => Leave::Refused { until: None },
             Some(_) => {
                 self.trying = Some(place);
                 Leave::Granted
@@ -134,7 +138,10 @@ mod tests {
             throttle.refused(now, now, Some(seconds(4)));
         }
         assert!(throttle.until().unwrap() <= now + Duration::from_millis(4_400));
-        assert_eq!(throttle.ask(0, now + Duration::from_millis(3_999)), Leave::Refused);
+        assert_eq!(
+            throttle.ask(0, now + Duration::from_millis(3_999)),
+            Leave::Refused { until: throttle.until() }
+        );
         assert_eq!(throttle.ask(0, now + Duration::from_millis(4_400)), Leave::Granted);
     }
 
@@ -153,7 +160,7 @@ mod tests {
         throttle.refused(now, now, Some(seconds(1)));
         let after = now + seconds(2);
         assert_eq!(throttle.ask(7, after), Leave::Granted);
-        assert_eq!(throttle.ask(8, after), Leave::Refused);
+        assert_eq!(throttle.ask(8, after), Leave::Refused { until: None });
         // An answer to a request from before the wait says nothing about now.
         assert!(!throttle.answered(now));
         assert!(throttle.answered(after));
@@ -173,7 +180,7 @@ mod tests {
         assert_eq!(throttle.ask(7, after), Leave::Granted);
         assert!(!throttle.ended(7, now), "a probe from before the wait has not tried");
         assert!(!throttle.ended(8, after));
-        assert_eq!(throttle.ask(8, after), Leave::Refused);
+        assert_eq!(throttle.ask(8, after), Leave::Refused { until: None });
         assert!(throttle.ended(7, after));
         assert_eq!(throttle.ask(8, after), Leave::Granted);
         assert_eq!(throttle.attempts, 5);
