@@ -4,14 +4,37 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use warroom::{
-    domain::{ComponentId, Verdict},
+    domain::{ComponentId, Verdict, measurement::Pace},
     probe::{ProbeOutput, Schedule},
 };
 
 use crate::{
-    server::{Server, ok},
+    server::{Act, Server, ok},
     setup::{at, clock, component, get},
 };
+
+fn cleaning(path: &str) -> warroom::config::model::Step {
+    let mut step = get("tidy", path);
+    step.cleanup = true;
+    step
+}
+
+/// A good report that waited for its clean-up would tell of the restoration late.
+#[tokio::test]
+async fn in_a_burst_a_good_report_does_not_wait_for_its_clean_up() {
+    let server = Server::start(|asked| if asked.line().contains("tidy") { Act::Hang } else { ok() });
+    let one = Arc::new(component(at(server.address), vec![get("ready", "/ready"), cleaning("/tidy")]));
+    let (out, mut outputs) = mpsc::channel(16);
+    let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
+    let interval = Duration::from_millis(500);
+    handle.set_pace(0, Pace { burst: true, interval, fresh: true, health_only: true });
+    let output = tokio::time::timeout(Duration::from_millis(1_500), outputs.recv()).await.unwrap().unwrap();
+    assert!(
+        matches!(&output, ProbeOutput::Report { report, .. } if report.verdict == Verdict::Up && report.burst),
+        "{output:?}"
+    );
+    handle.stop().await;
+}
 
 /// A thousand components at a second must be probed a thousand times a second, and on time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -258,7 +258,10 @@ impl Beat {
         }
         let Some(report) = judged.report else { return };
         state.failed = report.verdict != Verdict::Up;
-        let mut wait = if cleans && report.verdict == Verdict::Up { Wait::CleanUp } else { Wait::Nothing };
+        // In trouble a good report may be the restoration, which nobody is to hear of late.
+        let calm = !state.pace.burst && !state.pace.fresh;
+        let waits = cleans && calm && report.verdict == Verdict::Up;
+        let mut wait = if waits { Wait::CleanUp } else { Wait::Nothing };
         if judged.signals.reached {
             state.sight.answer(report.span);
             self.sights.answer(self.platform.place, report.span);
