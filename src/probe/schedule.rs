@@ -130,6 +130,8 @@ pub struct ScheduleHandle {
     lateness: Arc<Lateness>,
     cancel: CancellationToken,
     tasks: TaskTracker,
+    /// Keeps the way out open where there is nothing to probe: the reader must not take that for the end.
+    _out: mpsc::Sender<ProbeOutput>,
 }
 
 /// What reaches one component's task.
@@ -223,11 +225,11 @@ fn start(
         levers.push(Some(Lever { pace: sender, now }));
     }
     if !canary.is_empty() {
-        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out);
+        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out.clone());
         tasks.spawn(cancel.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, cancel, tasks }
+    ScheduleHandle { levers, lateness, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use warroom::{
+    config::model::Action,
     domain::{ComponentId, Verdict, measurement::Pace},
     probe::{ProbeOutput, Schedule},
 };
 
 use crate::{
     server::{Act, Server, ok},
-    setup::{at, clock, component, get},
+    setup::{at, clock, component, get, step},
 };
 
 fn cleaning(path: &str) -> warroom::config::model::Step {
@@ -34,6 +35,18 @@ async fn in_a_burst_a_good_report_does_not_wait_for_its_clean_up() {
         "{output:?}"
     );
     handle.stop().await;
+}
+
+/// A config of nothing but unsupported components must not end the engine.
+#[tokio::test]
+async fn a_schedule_that_probes_nothing_stays_open_until_it_is_stopped() {
+    let sip = step("trunk", Action::Unsupported { kind: "sip", target: "sip:x".to_owned() });
+    let one = Arc::new(component(crate::setup::platform("http://127.0.0.1:9"), vec![sip]));
+    let (out, mut outputs) = mpsc::channel(16);
+    let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
+    assert_eq!(outputs.try_recv(), Err(mpsc::error::TryRecvError::Empty));
+    handle.stop().await;
+    assert_eq!(outputs.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
 }
 
 /// A thousand components at a second must be probed a thousand times a second, and on time.
