@@ -157,7 +157,7 @@ impl Task {
     fn take(&mut self, output: ProbeOutput, schedule: &ScheduleHandle) {
         let now = self.clock.now();
         match output {
-            ProbeOutput::Report { place, mut report, .. } => {
+            ProbeOutput::Report { place, mut report } => {
                 // Without its secrets a platform's answers say nothing of its components.
                 if let Some(reason) =
                     self.config.components.get(place).and_then(|one| self.locked_out.get(&one.platform.id))

@@ -54,8 +54,6 @@ pub enum ProbeOutput {
         place: usize,
         /// What it found.
         report: Box<ProbeReport>,
-        /// Whether it is bad because nothing answered.
-        transport_failure: bool,
     },
     /// A platform throttles us, or no longer does.
     Budget {

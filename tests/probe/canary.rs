@@ -21,14 +21,14 @@ async fn gone() -> std::net::SocketAddr {
     address
 }
 
-async fn first_report(canary: &[Url], platform: std::net::SocketAddr) -> (ProbeReport, bool) {
+async fn first_report(canary: &[Url], platform: std::net::SocketAddr) -> ProbeReport {
     let one = Arc::new(component(at(platform), vec![get("ready", "/")]));
     let (out, mut outputs) = mpsc::channel(16);
     let handle = Schedule::start(&[one], &BTreeMap::new(), canary, &clock(), 1, out);
     let output = tokio::time::timeout(Duration::from_secs(5), outputs.recv()).await.unwrap().unwrap();
     handle.stop().await;
     match output {
-        ProbeOutput::Report { report, transport_failure, .. } => (*report, transport_failure),
+        ProbeOutput::Report { report, .. } => *report,
         other => panic!("{other:?}"),
     }
 }
@@ -42,10 +42,10 @@ fn url(address: std::net::SocketAddr) -> Url {
 async fn a_transport_failure_is_believed_only_while_a_canary_answers() {
     let well = Server::start(|_| Act::Send(answer("500 Oops", "", "")));
     let (dead, platform) = (url(gone().await), gone().await);
-    let (report, transport_failure) = first_report(&[dead.clone(), url(well.address)], platform).await;
-    assert_eq!((report.verdict, transport_failure), (Verdict::Down, true));
-    let (report, transport_failure) = first_report(&[dead], platform).await;
-    assert_eq!((report.verdict, transport_failure), (Verdict::Blind, false));
+    let report = first_report(&[dead.clone(), url(well.address)], platform).await;
+    assert_eq!(report.verdict, Verdict::Down);
+    let report = first_report(&[dead], platform).await;
+    assert_eq!(report.verdict, Verdict::Blind);
     assert_eq!((report.health_passed, report.evidence), (None, report.span));
     let reason = report.reason.unwrap();
     assert!(reason.starts_with("ready: connection refused; no canary answers"), "{reason}");
@@ -55,8 +55,8 @@ async fn a_transport_failure_is_believed_only_while_a_canary_answers() {
 #[tokio::test]
 async fn an_answer_is_never_doubted() {
     let broken = Server::start(|_| Act::Send(answer("500 Oops", "", "")));
-    let (report, transport_failure) = first_report(&[url(gone().await)], broken.address).await;
-    assert_eq!((report.verdict, transport_failure), (Verdict::Down, false));
+    let report = first_report(&[url(gone().await)], broken.address).await;
+    assert_eq!(report.verdict, Verdict::Down);
 }
 
 /// A burst of failures must not become a burst against the canary.

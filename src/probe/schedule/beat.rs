@@ -234,11 +234,8 @@ impl Beat {
             }
         }
         while let Some(entry) = state.outbox.pop() {
-            let Entry { report, transport_failure, .. } = entry;
-            let transport_failure = transport_failure && report.verdict.is_bad();
-            let output =
-                ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
-            self.send(output).await?;
+            let report = Box::new(entry.report);
+            self.send(ProbeOutput::Report { place: self.place, report }).await?;
         }
         Ok(())
     }
@@ -274,7 +271,7 @@ impl Beat {
             let why = self.doubt(cut_off);
             state.running.push(async move { Ended::Doubted { id, why: why.await } }.boxed());
         }
-        state.outbox.push(Entry { id, report, transport_failure: judged.transport_failure, wait });
+        state.outbox.push(Entry { id, report, wait });
     }
 
     /// Whether a transport failure is our own, and why.
