@@ -109,6 +109,8 @@ struct Member {
     /// Place of its platform.
     platform: usize,
     cadence: Duration,
+    /// The longest that its health step may take.
+    patience: Duration,
     prober: Arc<dyn Prober>,
 }
 
@@ -156,10 +158,12 @@ impl Schedule {
         for component in components {
             let id = &component.platform.id;
             // One that cannot be probed must not keep its platform's silence from being noticed.
-            if component.health_step.is_none() {
+            let Some(health) = component.health_step else {
                 members.push(None);
                 continue;
-            }
+            };
+            let health = &component.journey[health];
+            let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
                 let credentials = credentials.get(id).cloned().unwrap_or_default();
                 clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
@@ -167,7 +171,7 @@ impl Schedule {
             });
             let journey =
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
-            members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
+            members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
         start(members, platforms, &Canary::new(canary), clock, seed, out)
@@ -209,6 +213,7 @@ fn start(
             place,
             siblings,
             cadence: member.cadence,
+            patience: member.patience,
             prober: member.prober,
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),

@@ -29,8 +29,8 @@ use crate::{
     },
 };
 
-/// Probes of one component that may be in their health step at one time.
-const OVERLAP: usize = 16;
+/// Probes of one component that may be in their health step at one time, where a slow one needs no more.
+const OVERLAP: u128 = 16;
 
 /// How long the one that tries a throttled platform for all has before the others look again.
 const TRIAL: Duration = Duration::from_millis(50);
@@ -40,6 +40,8 @@ pub(super) struct Beat {
     pub(super) place: usize,
     pub(super) siblings: usize,
     pub(super) cadence: Duration,
+    /// The longest that its health step may take.
+    pub(super) patience: Duration,
     pub(super) prober: Arc<dyn Prober>,
     pub(super) platform: Arc<Shared>,
     pub(super) sights: Arc<Sights>,
@@ -168,11 +170,18 @@ impl Beat {
         }
     }
 
+    /// Probes that may be in their health step at one time: as many as start before the first of them gives up, or hung ones
+    /// would stop the burst.
+    fn overlap(&self, interval: Duration) -> u128 {
+        let during = self.patience.as_nanos() / interval.as_nanos().max(1);
+        OVERLAP.max(during + 2)
+    }
+
     /// Starts a probe if it may start now. `due` is when it should have; `None` for one that waited or was asked for.
     fn tick(&mut self, state: &mut State, due: Option<Instant>) -> bool {
         let now = Instant::now();
         if state.pace.burst {
-            if state.gate.is_taken() || state.judging >= OVERLAP {
+            if state.gate.is_taken() || state.judging as u128 >= self.overlap(state.pace.interval) {
                 return false;
             }
         } else if !state.running.is_empty() {
