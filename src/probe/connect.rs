@@ -19,6 +19,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(crate) struct Progress {
     pub(crate) stage: Stage,
     pub(crate) timings: Timings,
+    /// Requests that were sent, those that follow a redirect or replace a swallowed one included.
+    pub(crate) sent: u32,
 }
 
 /// Resolves the host, unless it is an address, and opens a connection to one of its addresses.

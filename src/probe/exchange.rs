@@ -103,10 +103,12 @@ impl Client {
             progress.stage = Stage::Waiting;
             let request = ask.request(lease.sender.is_h2());
             let sent = self.clock.moment();
+            progress.sent += 1;
             match lease.sender.send(request).await {
                 Ok(response) => return self.read(response, route, lease, sent, progress).await,
                 Err(mut error) => {
                     unsent = error.take_message();
+                    progress.sent -= u32::from(unsent.is_some());
                     let closed = is_closed(error.error());
                     if unsent.is_none() && !(closed && ask.method.is_idempotent()) {
                         return Err(failure_of(error.error()));
@@ -124,6 +126,7 @@ impl Client {
             _ => ask.request(lease.sender.is_h2()),
         };
         let sent = self.clock.moment();
+        progress.sent += 1;
         match lease.sender.send(request).await {
             Ok(response) => self.read(response, route, lease, sent, progress).await,
             Err(error) => Err(failure_of(error.error())),

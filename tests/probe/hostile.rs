@@ -97,6 +97,9 @@ async fn redirects_within_the_origin_are_followed_five_times() {
     let report = once(at(server.address), vec![get("ready", "/6")]).await;
     assert_eq!(report.reason.as_deref(), Some("ready: more than 5 redirects"));
     assert_eq!(server.asked().len(), 12);
+    let journey = journey(component(at(server.address), vec![get("ready", "/5")]));
+    let judged = judged(&journey, Order::default()).await;
+    assert_eq!(judged.signals.requests, 6, "each of them is paid for");
 }
 
 /// A platform's token must reach no other host, neither by a redirect nor by a step that names one.

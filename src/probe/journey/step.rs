@@ -154,7 +154,7 @@ impl Journey {
             }
         };
         attempt.timings = progress.timings;
-        attempt.signals.requests = 1;
+        attempt.signals.requests = progress.sent;
         if attempt.failure.is_some() && !attempt.is_blind() {
             // After a failover an open connection may still lead to the one that failed.
             ask.target.route.pool.clear();
