@@ -13,6 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
+use url::Url;
 
 use super::{
     client::{Client, Route, Target},
@@ -76,11 +77,7 @@ impl Client {
 
     /// Where a redirect leads, if it stays at the origin.
     fn same_origin(&self, ask: &Ask, reply: &Reply) -> Option<Target> {
-        if !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
-        let location = reply.headers.get(LOCATION)?.to_str().ok()?;
-        let url = ask.target.url.join(location).ok()?;
+        let url = location(reply, &ask.target.url)?;
         if url.origin() != ask.target.url.origin() {
             return None;
         }
@@ -174,6 +171,14 @@ impl Client {
         route.pool.put(lease, self.clock.moment());
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
+}
+
+/// Where an answer redirects to.
+pub(crate) fn location(reply: &Reply, asked: &Url) -> Option<Url> {
+    if !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    asked.join(reply.headers.get(LOCATION)?.to_str().ok()?).ok()
 }
 
 impl Ask {

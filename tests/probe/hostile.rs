@@ -102,6 +102,22 @@ async fn redirects_within_the_origin_are_followed_five_times() {
     assert_eq!(judged.signals.requests, 6, "each of them is paid for");
 }
 
+/// A component that only sends its callers away is not well.
+#[tokio::test]
+async fn a_redirect_elsewhere_is_no_health() {
+    let away = "location: https://login.example.com/sign-in?state=s3cret#x\r\n";
+    let server = Server::start(move |_| Act::Send(answer("302 Found", away, "")));
+    let report = once(at(server.address), vec![get("ready", "/")]).await;
+    assert_eq!(report.verdict, Verdict::Down);
+    assert_eq!(
+        report.reason.as_deref(),
+        Some("ready: redirects to https://login.example.com/sign-in, not followed")
+    );
+    let mut expected = get("ready", "/");
+    expected.expect = vec![warroom::expression::Expression::compile("status == 302").unwrap()];
+    assert_eq!(once(at(server.address), vec![expected]).await.verdict, Verdict::Up);
+}
+
 /// A platform's token must reach no other host, neither by a redirect nor by a step that names one.
 #[tokio::test]
 async fn credentials_stay_at_the_platforms_origin() {
@@ -113,7 +129,9 @@ async fn credentials_stay_at_the_platforms_origin() {
     let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("k3y"));
     let credentials = Credentials::new(vec![header], Some("t0ken")).unwrap();
     let other = format!("http://{}/other", elsewhere.address);
-    let steps = vec![get("redirect", "/go"), get("other", &other), get("own", "/own")];
+    let mut redirect = get("redirect", "/go");
+    redirect.expect = vec![warroom::expression::Expression::compile("status == 302").unwrap()];
+    let steps = vec![redirect, get("other", &other), get("own", "/own")];
     let report = journey_with(component(at(server.address), steps), credentials).probe().await;
     assert_eq!(report.verdict, Verdict::Up, "the 302 itself is the answer: {report:?}");
     let there = elsewhere.asked();

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 use tokio::time::timeout;
+use url::Url;
 
 use super::{Journey, Signals};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     platform::retry_after,
     probe::{
         connect::{self, Progress},
-        exchange::{Ask, Reply},
+        exchange::{self, Ask, Reply},
         failure::{Failure, Kind},
         foreign::{LONGEST, clean},
         plan::{self, Planned, Prepared},
@@ -146,7 +147,7 @@ impl Journey {
         progress.timings.total = self.clock.moment().since(begun);
         let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
         let mut attempt = match reply {
-            Ok(reply) => self.weigh(place, &reply, vars, progress.timings.total),
+            Ok(reply) => self.weigh(place, &reply, &ask.target.url, vars, progress.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, answered: reached, ..Signals::default() };
@@ -196,6 +197,7 @@ impl Journey {
         &self,
         place: usize,
         reply: &Reply,
+        url: &Url,
         vars: &BTreeMap<String, String>,
         latency: Duration,
     ) -> Attempt {
@@ -227,11 +229,8 @@ impl Journey {
         let answer =
             Answer { status: reply.status.as_u16(), headers: &headers, body: &reply.body, latency, vars };
         let scope = Scope::new(&answer);
-        attempt.failure = if step.expect.is_empty() && reply.status.as_u16() >= 400 {
-            Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())))
-        } else {
-            expectations(step, &scope)
-        };
+        attempt.failure =
+            if step.expect.is_empty() { unwell(reply, url) } else { expectations(step, &scope) };
         if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
             attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
         }
@@ -258,6 +257,19 @@ fn refused_login(platform: &Platform) -> Option<Failure> {
         return Some(Failure::ours("not logged in (401): logging in is not built in this version"));
     }
     platform.bearer.as_ref().map(|_| Failure::ours("the bearer token is refused (401): renew it and restart"))
+}
+
+/// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.
+fn unwell(reply: &Reply, asked: &Url) -> Option<Failure> {
+    if reply.status.as_u16() >= 400 {
+        return Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())));
+    }
+    let mut leads = exchange::location(reply, asked)?;
+    // They may carry what is nobody's business.
+    let _ = (leads.set_username(""), leads.set_password(None));
+    leads.set_query(None);
+    leads.set_fragment(None);
+    Some(Failure::answer(&format!("redirects to {leads}, not followed")))
 }
 
 /// The first expectation that does not hold.
