@@ -17,6 +17,7 @@ use crate::{
     expression::{Answer, Scope},
     platform::retry_after,
     probe::{
+        client::Route,
         connect::{self, Progress},
         exchange::{self, Ask, Reply},
         failure::{Failure, Kind},
@@ -51,9 +52,17 @@ struct Attempt {
     onset_at: Option<DateTime<Utc>>,
     restored_at: Option<DateTime<Utc>>,
     signals: Signals,
+    /// The connections that it may have used.
+    route: Option<Arc<Route>>,
+    /// An answer came that is no error of the server's: polling may only have come too early.
+    is_early: bool,
 }
 
 impl Attempt {
+    fn has_failed(&self) -> bool {
+        self.failure.is_some() && !self.is_blind()
+    }
+
     fn is_blind(&self) -> bool {
         self.signals.throttled.is_some()
             || self.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Ours)
@@ -78,11 +87,17 @@ impl Journey {
             };
             let attempt = self.attempt(place, vars, not_before, limit).await;
             signals.add(attempt.signals);
-            let Some(retry) = step.retry else { break attempt };
-            let spent = self.clock.moment().since(start);
-            if attempt.failure.is_none() || attempt.is_blind() || spent + retry.every >= retry.until {
-                break attempt;
+            let again = step.retry.filter(|retry| {
+                let spent = self.clock.moment().since(start);
+                attempt.has_failed() && spent + retry.every < retry.until
+            });
+            if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
+                && !(again.is_some() && attempt.is_early)
+            {
+                // After a failover an open connection may still lead to the one that failed.
+                route.pool.clear();
             }
+            let Some(retry) = again else { break attempt };
             tokio::time::sleep(retry.every).await;
         };
         let state = match &attempt.failure {
@@ -156,10 +171,7 @@ impl Journey {
         };
         attempt.timings = progress.timings;
         attempt.signals.requests = progress.sent;
-        if attempt.failure.is_some() && !attempt.is_blind() {
-            // After a failover an open connection may still lead to the one that failed.
-            ask.target.route.pool.clear();
-        }
+        attempt.route = Some(Arc::clone(&ask.target.route));
         attempt
     }
 
@@ -206,6 +218,7 @@ impl Journey {
         let mut attempt = Attempt::default();
         attempt.signals.reached = true;
         attempt.signals.answered = !throttled;
+        attempt.is_early = !reply.status.is_server_error();
         if throttled {
             let wait = retry_after::wait(&reply.headers);
             attempt.signals.throttled = Some(wait);
