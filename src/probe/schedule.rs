@@ -45,6 +45,9 @@ use throttle::Throttle;
 /// How often the canaries are looked at in peace.
 const CANARY_EVERY: Duration = Duration::from_mins(1);
 
+/// How long clean-up under way is waited for at the end: the whole process is to be gone within a second.
+const CLEAN_UP_GRACE: Duration = Duration::from_millis(700);
+
 /// What the schedule hands out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProbeOutput {
@@ -128,6 +131,8 @@ struct Shared {
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
     lateness: Arc<Lateness>,
+    /// No probe begins any more.
+    stopping: CancellationToken,
     cancel: CancellationToken,
     tasks: TaskTracker,
     /// Keeps the way out open where there is nothing to probe: the reader must not take that for the end.
@@ -196,8 +201,9 @@ fn start(
             Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
         })
         .collect();
-    let (lateness, cancel, tasks) =
-        (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
+    let (lateness, tasks) = (Arc::new(Lateness::default()), TaskTracker::new());
+    let cancel = CancellationToken::new();
+    let stopping = cancel.child_token();
     let begun = Instant::now();
     let phases = phases(&members, &mut rng);
     let mut levers = Vec::with_capacity(members.len());
@@ -224,15 +230,15 @@ fn start(
             lateness: Arc::clone(&lateness),
             out: out.clone(),
         };
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run()));
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run(stopping.clone())));
         levers.push(Some(Lever { pace: sender, now }));
     }
     if !canary.is_empty() {
         let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out.clone());
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(watch));
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, cancel, tasks, _out: out }
+    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
@@ -311,8 +317,12 @@ impl ScheduleHandle {
         self.lateness.snapshot()
     }
 
-    /// Ends all probes, those under way included, and waits until they have.
+    /// Ends all probes, those under way included, and waits until they have; clean-up under way gets up to 700 ms more.
     pub async fn stop(self) {
+        self.stopping.cancel();
+        if tokio::time::timeout(CLEAN_UP_GRACE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("clean-up is left undone: it took longer than the end may wait for");
+        }
         self.cancel.cancel();
         self.tasks.wait().await;
     }

@@ -10,7 +10,7 @@ use warroom::{
 };
 
 use crate::{
-    server::{Act, Server, ok},
+    server::{Act, Server, answer, ok},
     setup::{at, clock, component, get, step},
 };
 
@@ -35,6 +35,32 @@ async fn in_a_burst_a_good_report_does_not_wait_for_its_clean_up() {
         "{output:?}"
     );
     handle.stop().await;
+}
+
+/// What a probe left at the platform must be taken away also when warroom is stopped.
+#[tokio::test]
+async fn clean_up_under_way_is_finished_when_the_schedule_stops() {
+    let server = Server::start(|asked| {
+        if asked.line().contains("first") {
+            Act::Slowly(Vec::new(), Duration::from_millis(300), answer("200 OK", "", ""))
+        } else {
+            ok()
+        }
+    });
+    let steps = vec![get("ready", "/ready"), cleaning("/first"), cleaning("/second")];
+    let (out, _outputs) = mpsc::channel(16);
+    let one = Arc::new(component(at(server.address), steps));
+    let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
+    let has_asked = |path: &str| server.asked().iter().any(|asked| asked.line().contains(path));
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while !has_asked("/first") {
+        assert!(tokio::time::Instant::now() < end, "clean-up never began");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stopping = std::time::Instant::now();
+    handle.stop().await;
+    assert!(has_asked("/second"));
+    assert!(stopping.elapsed() < Duration::from_millis(900), "{:?}", stopping.elapsed());
 }
 
 /// A config of nothing but unsupported components must not end the engine.

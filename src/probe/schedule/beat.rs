@@ -12,6 +12,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Pace, ProbeOutput, Prober, Shared,
@@ -25,7 +26,7 @@ use crate::{
     domain::{StepReport, Verdict},
     probe::{
         doubt::{Canary, Sight, Sights},
-        journey::{Gate, Judged, Order, Signals},
+        journey::{Gate, Judged, Leftovers, Order, Signals},
     },
 };
 
@@ -72,6 +73,7 @@ struct State {
     gate: Gate,
     running: FuturesUnordered<BoxFuture<'static, Ended>>,
     judging: usize,
+    cleaning: usize,
     outbox: Outbox,
     next_id: u64,
     due: Instant,
@@ -84,14 +86,45 @@ struct State {
     sight: Sight,
 }
 
+impl State {
+    fn clean_up(&mut self, prober: &Arc<dyn Prober>, leftovers: Leftovers, id: u64, started: Instant) {
+        let clean_up = Arc::clone(prober).clean_up(leftovers);
+        let clean_up = async move {
+            let (steps, signals) = clean_up.await;
+            Ended::Cleaned { id, steps, signals, started }
+        };
+        self.running.push(clean_up.boxed());
+        self.cleaning += 1;
+    }
+
+    /// Finishes the clean-up under way, and that of probes which end beside it; nothing is reported any more.
+    async fn wind_down(mut self, prober: &Arc<dyn Prober>) {
+        while self.cleaning > 0
+            && let Some(ended) = self.running.next().await
+        {
+            match ended {
+                Ended::Judged { started, judged } => {
+                    if let Some(leftovers) = judged.leftovers {
+                        self.clean_up(prober, leftovers, self.next_id, started);
+                    }
+                }
+                Ended::Cleaned { .. } => self.cleaning -= 1,
+                Ended::Doubted { .. } => {}
+            }
+        }
+    }
+}
+
 impl Beat {
-    pub(super) async fn run(mut self) {
+    /// Probes until `stopping`, then only finishes the clean-up that is under way.
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
         let pace = *self.pace.borrow_and_update();
         let mut state = State {
             pace,
             gate: Gate::default(),
             running: FuturesUnordered::new(),
             judging: 0,
+            cleaning: 0,
             outbox: Outbox::default(),
             next_id: 0,
             due: self.grid.first(self.cadence, self.siblings),
@@ -101,6 +134,11 @@ impl Beat {
             failed: false,
             sight: Sight::default(),
         };
+        stopping.run_until_cancelled(self.serve(&mut state)).await;
+        state.wind_down(&self.prober).await;
+    }
+
+    async fn serve(&mut self, state: &mut State) {
         let timer = sleep_until(state.due);
         tokio::pin!(timer);
         loop {
@@ -112,25 +150,25 @@ impl Beat {
                     if changed.is_err() {
                         return;
                     }
-                    self.change_pace(&mut state);
+                    self.change_pace(state);
                 }
                 Some(ended) = state.running.next(), if !state.running.is_empty() => {
-                    if self.take(&mut state, ended).await.is_err() {
+                    if self.take(state, ended).await.is_err() {
                         return;
                     }
-                    if std::mem::take(&mut state.waiting) && !self.tick(&mut state, None) {
+                    if std::mem::take(&mut state.waiting) && !self.tick(state, None) {
                         state.waiting = !state.running.is_empty() && !state.pace.burst;
                     }
                 }
                 () = self.now.notified() => {
                     if state.judging == 0 {
-                        self.tick(&mut state, None);
+                        self.tick(state, None);
                     }
                 }
                 () = &mut timer => {
                     let due = state.due;
-                    state.due = self.next_due(&mut state);
-                    self.tick(&mut state, Some(due));
+                    state.due = self.next_due(state);
+                    self.tick(state, Some(due));
                 }
             }
         }
@@ -144,7 +182,7 @@ impl Beat {
         self.platform.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_due(&mut self, state: &mut State) -> Instant {
+    fn next_due(&mut self, state: &State) -> Instant {
         let now = Instant::now();
         let first = state.last_start.is_none() && !state.pace.burst;
         // The first probe came early, before the grid: the next one is not to follow at its heels.
@@ -238,6 +276,7 @@ impl Beat {
                 }
             }),
             Ended::Cleaned { id, steps, signals, started } => {
+                state.cleaning -= 1;
                 self.heed(state, signals, started, 0).await?;
                 state.outbox.cleaned(id, steps);
             }
@@ -255,12 +294,7 @@ impl Beat {
         state.next_id += 1;
         let cleans = judged.leftovers.is_some();
         if let Some(leftovers) = judged.leftovers {
-            let clean_up = Arc::clone(&self.prober).clean_up(leftovers);
-            let clean_up = async move {
-                let (steps, signals) = clean_up.await;
-                Ended::Cleaned { id, steps, signals, started }
-            };
-            state.running.push(clean_up.boxed());
+            state.clean_up(&self.prober, leftovers, id, started);
         }
         let Some(report) = judged.report else { return };
         state.failed = report.verdict != Verdict::Up;
