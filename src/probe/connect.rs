@@ -41,7 +41,7 @@ pub(crate) async fn open(
         stream
     } else {
         let begun = clock.moment();
-        let addresses = resolver.resolve(host).await?;
+        let addresses = resolver.resolve(host, &mut progress.stage).await?;
         let resolved = clock.moment();
         progress.timings.dns = Some(resolved.since(begun));
         progress.stage = Stage::Connecting;
