@@ -127,7 +127,8 @@ async fn credentials_stay_at_the_platforms_origin() {
         if asked.line().contains("/go") { Act::Send(answer("302 Found", &location, "")) } else { ok() }
     });
     let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("k3y"));
-    let credentials = Credentials::new(vec![header], Some("t0ken")).unwrap();
+    let plain = (HeaderName::from_static("x-tenant"), HeaderValue::from_static("t3nant"));
+    let credentials = Credentials::new(vec![plain], vec![header], Some("t0ken")).unwrap();
     let other = format!("http://{}/other", elsewhere.address);
     let mut redirect = get("redirect", "/go");
     redirect.expect = vec![warroom::expression::Expression::compile("status == 302").unwrap()];
@@ -139,10 +140,11 @@ async fn credentials_stay_at_the_platforms_origin() {
         there.iter().map(|asked| asked.line().to_owned()).collect::<Vec<_>>(),
         ["GET /other HTTP/1.1"]
     );
-    assert!(!there[0].head.contains("t0ken") && !there[0].head.contains("k3y"), "{}", there[0].head);
+    assert!(!["t0ken", "k3y", "t3nant"].iter().any(|held| there[0].head.contains(held)), "{}", there[0].head);
     for asked in server.asked() {
         let head = asked.head.to_lowercase();
         assert!(head.contains("authorization: bearer t0ken") && head.contains("x-key: k3y"), "{head}");
+        assert!(head.contains("x-tenant: t3nant"), "{head}");
         assert!(head.contains(concat!("user-agent: warroom/", env!("CARGO_PKG_VERSION"))), "{head}");
     }
 }
