@@ -158,6 +158,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may")]
 
     use super::*;
+    use crate::probe::failure::Kind;
 
     /// A dead first family must not use up the whole timeout before the other is tried.
     #[test]
@@ -180,17 +181,20 @@ mod tests {
         );
         assert_eq!(resolver.slots.available_permits(), LOOKUPS);
     }
-    fn hanging(host: &str) -> std::io::Result<Vec<IpAddr>> {
-        if host.starts_with("hung") {
-            std::thread::sleep(Duration::from_secs(3));
-        }
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+    /// Asks a machine on which some names hang.
+    fn hanging() -> Resolver {
+        Resolver::asking(|host| {
+            if host.starts_with("hung") {
+                std::thread::sleep(Duration::from_secs(3));
+            }
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        })
     }
 
     /// A component whose name hangs, probed at its burst, must not take every place from the platform's other hosts.
     #[tokio::test]
     async fn a_hung_name_leaves_places_for_others() {
-        let resolver = Resolver::asking(hanging);
+        let resolver = hanging();
         let mut stage = Stage::default();
         for _ in 0..4 {
             let asked =
@@ -205,15 +209,15 @@ mod tests {
     /// That this machine cannot even ask is no outage of theirs.
     #[tokio::test]
     async fn no_place_for_a_lookup_is_our_own_trouble() {
-        let resolver = Resolver::asking(hanging);
+        let resolver = hanging();
         let mut stage = Stage::default();
         for number in 0..LOOKUPS {
             drop(resolver.lookup(&format!("hung{number}")));
         }
         let asked = tokio::time::timeout(Duration::from_millis(300), resolver.resolve("well", &mut stage));
         assert!(asked.await.is_err());
-        assert_eq!(stage.timed_out(Duration::from_secs(1)).kind, super::super::failure::Kind::Ours);
+        assert_eq!(stage.timed_out(Duration::from_secs(1)).kind, Kind::Ours);
         let failure = resolver.resolve("well", &mut stage).await.unwrap_err();
-        assert_eq!(failure.kind, super::super::failure::Kind::Ours);
+        assert_eq!(failure.kind, Kind::Ours);
     }
 }
