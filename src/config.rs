@@ -30,6 +30,7 @@ pub use finding::{Finding, Loaded, Rejected};
 pub use schema::schema;
 pub use secret::SecretError;
 pub use show::show;
+pub(crate) use values::is_confidential;
 
 /// The commented first config that `warroom config init` writes.
 #[must_use]

@@ -250,11 +250,12 @@ pub(super) fn http_url(text: &str) -> Result<Url, UrlError> {
     Ok(url)
 }
 
-/// Whether a secret may be sent there: by TLS, or to this machine.
-pub(super) fn is_confidential(url: &Url) -> bool {
+/// Whether a secret may be sent there: by TLS, or to this machine by its very name. A name below `localhost` may be
+/// another machine's: not every resolver keeps it here.
+pub(crate) fn is_confidential(url: &Url) -> bool {
     url.scheme() == "https"
         || match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Domain(name)) => name == "localhost",
             Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
             Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
             None => false,

@@ -74,13 +74,14 @@ fn has_secrets(platform: &Platform) -> bool {
 
 /// The credentials of one platform, or why they cannot be had. Blocks on files and programs.
 pub fn of_platform(platform: &Platform) -> Result<Credentials, String> {
-    let mut headers = Vec::with_capacity(platform.headers.len());
+    let (mut plain, mut secret) = (Vec::new(), Vec::new());
     for (name, text) in &platform.headers {
         let broken = || format!("header `{name}` cannot be sent as it is written");
-        let value = match text {
-            Text::Plain(plain) => HeaderValue::from_str(plain),
-            Text::Secret(secret) => {
-                HeaderValue::from_str(secret.reveal().map_err(|error| error.to_string())?.expose_secret())
+        let (headers, value) = match text {
+            Text::Plain(text) => (&mut plain, HeaderValue::from_str(text)),
+            Text::Secret(text) => {
+                let text = text.reveal().map_err(|error| error.to_string())?;
+                (&mut secret, HeaderValue::from_str(text.expose_secret()))
             }
         };
         headers.push((
@@ -93,6 +94,6 @@ pub fn of_platform(platform: &Platform) -> Result<Credentials, String> {
         .as_ref()
         .map(|secret| secret.reveal().map_err(|error| error.to_string()))
         .transpose()?;
-    Credentials::new(headers, bearer.as_ref().map(ExposeSecret::expose_secret))
+    Credentials::new(plain, secret, bearer.as_ref().map(ExposeSecret::expose_secret))
         .map_err(|error| error.to_string())
 }

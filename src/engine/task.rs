@@ -236,7 +236,7 @@ impl Task {
     fn take(&mut self, output: ProbeOutput, schedule: &ScheduleHandle) {
         let now = self.clock.now();
         match output {
-            ProbeOutput::Report { place, mut report, .. } => {
+            ProbeOutput::Report { place, mut report } => {
                 if report.span.start < self.seen_from {
                     return;
                 }
@@ -284,12 +284,11 @@ impl Task {
         let (login, reason, renewed) = match fetched {
             Ok(credentials) => {
                 let before = self.locked_out.remove(&platform);
-                let renewed = !credentials.is_empty();
                 self.credentials.insert(platform.clone(), credentials);
                 if before.is_none_or(|before| before == PENDING) {
-                    return renewed;
+                    return true;
                 }
-                (Login::Ok, None, renewed)
+                (Login::Ok, None, true)
             }
             Err(reason) => {
                 tracing::error!(%platform, %reason, "a secret cannot be had");

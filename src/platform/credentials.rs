@@ -1,4 +1,4 @@
-//! The revealed headers and bearer token of one platform.
+//! The headers and the bearer token of one platform, as they are sent.
 //!
 //! Invariant: every value is marked sensitive, so that neither its `Debug` output nor an HTTP/2 header table keeps it.
 
@@ -9,7 +9,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHe
 /// What a platform's requests carry besides their own headers; sent to the origin of its base URL alone.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    headers: Vec<(HeaderName, HeaderValue)>,
+    plain: Vec<(HeaderName, HeaderValue)>,
+    secret: Vec<(HeaderName, HeaderValue)>,
     bearer: Option<HeaderValue>,
 }
 
@@ -23,9 +24,10 @@ pub struct CredentialsError {
 }
 
 impl Credentials {
-    /// Headers and bearer token as they were revealed.
+    /// The headers that stand in the config, and the headers and bearer token that were revealed.
     pub fn new(
-        headers: Vec<(HeaderName, HeaderValue)>,
+        plain: Vec<(HeaderName, HeaderValue)>,
+        secret: Vec<(HeaderName, HeaderValue)>,
         bearer: Option<&str>,
     ) -> Result<Self, CredentialsError> {
         let bearer = bearer
@@ -33,13 +35,22 @@ impl Credentials {
             .transpose()
             .map_err(|_: InvalidHeaderValue| CredentialsError { what: "bearer token" })?
             .map(sensitive);
-        let headers = headers.into_iter().map(|(name, value)| (name, sensitive(value))).collect();
-        Ok(Self { headers, bearer })
+        let marked = |headers: Vec<(HeaderName, HeaderValue)>| {
+            headers.into_iter().map(|(name, value)| (name, sensitive(value))).collect()
+        };
+        Ok(Self { plain: marked(plain), secret: marked(secret), bearer })
     }
 
-    /// Puts them into a request's headers; a header that the request has already is replaced.
-    pub fn attach(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.headers {
+    /// Puts the plain ones into a request's headers; a header that the request has already is replaced.
+    pub fn attach_plain(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.plain {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+
+    /// Puts the secret ones into a request's headers; a header that the request has already is replaced.
+    pub fn attach_secret(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.secret {
             headers.insert(name.clone(), value.clone());
         }
         if let Some(bearer) = &self.bearer {
@@ -47,16 +58,16 @@ impl Credentials {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Whether there is a secret to send.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.bearer.is_none()
+    pub fn has_secret(&self) -> bool {
+        !self.secret.is_empty() || self.bearer.is_some()
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = self.plain.iter().chain(&self.secret).map(|(name, _)| name.as_str()).collect();
         formatter
             .debug_struct("Credentials")
             .field("headers", &names)
@@ -80,9 +91,9 @@ mod tests {
     #[test]
     fn debug_output_hides_every_value() {
         let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret"));
-        let credentials = Credentials::new(vec![header], Some("t0ken")).unwrap();
+        let credentials = Credentials::new(Vec::new(), vec![header], Some("t0ken")).unwrap();
         let mut headers = HeaderMap::new();
-        credentials.attach(&mut headers);
+        credentials.attach_secret(&mut headers);
         let shown = format!("{credentials:?} {headers:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
         assert_eq!(headers[AUTHORIZATION], "Bearer t0ken");
@@ -91,7 +102,7 @@ mod tests {
     /// A token file that ends in two line breaks must be named as such, not show up as a failing login.
     #[test]
     fn a_token_with_a_line_break_is_refused_without_showing_it() {
-        let error = Credentials::new(Vec::new(), Some("abc\n")).unwrap_err().to_string();
+        let error = Credentials::new(Vec::new(), Vec::new(), Some("abc\n")).unwrap_err().to_string();
         assert!(error.contains("bearer token") && !error.contains("abc"), "{error}");
     }
 }

@@ -1,10 +1,10 @@
 //! One platform's way out: its origins with their idle connections, its credentials, resolver and trust.
 //!
-//! Invariant: credentials are sent to the origin of the platform's base URL alone, and only by TLS or to this machine.
+//! Invariant: a platform's headers are sent to the origin of its base URL alone, and the secret ones only by TLS or to
+//! this machine.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,7 +15,10 @@ use url::Url;
 use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
 use crate::{
     clock::SharedClock,
-    config::model::{Platform, Rate},
+    config::{
+        is_confidential,
+        model::{Platform, Rate},
+    },
     domain::PlatformId,
     platform::Credentials,
 };
@@ -53,8 +56,10 @@ pub(crate) struct Route {
     pub(crate) origin: Origin,
     pub(crate) host_header: HeaderValue,
     pub(crate) server_name: Option<ServerName<'static>>,
-    /// Whether the platform's credentials may go there.
-    pub(crate) trusted: bool,
+    /// Whether it is the origin of the platform's base URL.
+    pub(crate) is_home: bool,
+    /// Whether the platform's secrets may go there.
+    pub(crate) is_trusted: bool,
     pub(crate) pool: Pool,
 }
 
@@ -74,11 +79,11 @@ impl Client {
     #[must_use]
     pub fn new(platform: &Platform, credentials: Credentials, clock: SharedClock) -> Arc<Self> {
         let base_origin = Origin::of(&platform.base_url);
-        let secrets_allowed = base_origin.tls || is_loopback(&base_origin.host);
-        if !secrets_allowed && !credentials.is_empty() {
+        let secrets_allowed = is_confidential(&platform.base_url);
+        if !secrets_allowed && credentials.has_secret() {
             tracing::warn!(
                 platform = %platform.id,
-                "headers and bearer token are not sent: `base_url` is neither https nor on this machine"
+                "secret headers and bearer token are not sent: `base_url` is neither https nor on this machine"
             );
         }
         Arc::new(Self {
@@ -134,7 +139,8 @@ impl Client {
         if let Some(route) = routes.get(&origin) {
             return Ok(Arc::clone(route));
         }
-        let route = Arc::new(Route::new(&origin, self.secrets_allowed && origin == self.base_origin)?);
+        let is_home = origin == self.base_origin;
+        let route = Arc::new(Route::new(&origin, is_home, is_home && self.secrets_allowed)?);
         if routes.len() < ROUTES {
             routes.insert(origin, Arc::clone(&route));
         }
@@ -155,7 +161,7 @@ impl Origin {
 }
 
 impl Route {
-    fn new(origin: &Origin, trusted: bool) -> Result<Self, String> {
+    fn new(origin: &Origin, is_home: bool, is_trusted: bool) -> Result<Self, String> {
         let host =
             if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.to_string() };
         let usual = if origin.tls { 443 } else { 80 };
@@ -166,23 +172,34 @@ impl Route {
             None
         };
         let host_header = HeaderValue::try_from(authority).map_err(|error| error.to_string())?;
-        Ok(Self { origin: origin.clone(), host_header, server_name, trusted, pool: Pool::default() })
+        let origin = origin.clone();
+        Ok(Self { origin, host_header, server_name, is_home, is_trusted, pool: Pool::default() })
     }
-}
-
-/// Whether a host is this machine by its very name.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may")]
 
+    use std::collections::BTreeMap;
+
+    use hyper::header::HeaderName;
+
     use super::*;
-    use crate::{clock::SystemClock, config::model::PlatformKind};
+    use crate::{
+        clock::SystemClock,
+        config::{
+            model::{HttpAction, PlatformKind},
+            template::Template,
+        },
+        probe::plan,
+    };
 
     fn client(base: &str) -> Arc<Client> {
+        client_with(base, Credentials::default())
+    }
+
+    fn client_with(base: &str, credentials: Credentials) -> Arc<Client> {
         let platform = Platform {
             id: PlatformId::new("edge"),
             kind: PlatformKind::Http,
@@ -193,11 +210,11 @@ mod tests {
             login: None,
             ca_file: None,
         };
-        Client::new(&platform, Credentials::default(), Arc::new(SystemClock))
+        Client::new(&platform, credentials, Arc::new(SystemClock))
     }
 
     fn trusted(base: &str, asked: &str) -> bool {
-        client(base).target(asked).unwrap().route.trusted
+        client(base).target(asked).unwrap().route.is_trusted
     }
 
     /// A token in clear text on a network is anybody's token.
@@ -208,9 +225,32 @@ mod tests {
         assert!(trusted("http://127.0.0.1:8080", "/ready"));
         assert!(trusted("http://[::1]:8080", "/ready"));
         assert!(!trusted("http://edge.example.com", "/ready"));
+        assert!(!trusted("http://edge.localhost", "/ready"));
         assert!(!trusted("https://edge.example.com", "https://edge.example.com:8443/ready"));
         assert!(!trusted("https://edge.example.com", "http://edge.example.com/ready"));
         assert!(!trusted("https://edge.example.com", "https://edge.example.com.evil.net/ready"));
+    }
+
+    /// A platform on a plain network must still get the tenant or the host name that its headers say.
+    #[test]
+    fn plain_headers_reach_a_platform_without_tls_and_secret_ones_do_not() {
+        let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let (plain, secret) = (vec![header("x-tenant", "blue")], vec![header("x-key", "k3y")]);
+        let credentials = Credentials::new(plain, secret, Some("t0ken")).unwrap();
+        let sent = |base: &str, url: &str| {
+            let action = HttpAction {
+                method: hyper::Method::GET,
+                url: Template::parse(url),
+                headers: Vec::new(),
+                body: None,
+            };
+            let client = client_with(base, credentials.clone());
+            let headers = plan::ask(&client, &action, &BTreeMap::new()).unwrap().headers;
+            ["x-tenant", "x-key", "authorization"].map(|name| headers.contains_key(name))
+        };
+        assert_eq!(sent("http://edge.example.com", "/ready"), [true, false, false]);
+        assert_eq!(sent("https://edge.example.com", "/ready"), [true, true, true]);
+        assert_eq!(sent("http://edge.example.com", "http://other.example.com/"), [false, false, false]);
     }
 
     /// A path cannot lead to another host, however it is written.

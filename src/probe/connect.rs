@@ -19,6 +19,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(crate) struct Progress {
     pub(crate) stage: Stage,
     pub(crate) timings: Timings,
+    /// Requests that were sent, those that follow a redirect or replace a swallowed one included.
+    pub(crate) sent: u32,
 }
 
 /// Resolves the host, unless it is an address, and opens a connection to one of its addresses.
@@ -39,7 +41,7 @@ pub(crate) async fn open(
         stream
     } else {
         let begun = clock.moment();
-        let addresses = resolver.resolve(host).await?;
+        let addresses = resolver.resolve(host, &mut progress.stage).await?;
         let resolved = clock.moment();
         progress.timings.dns = Some(resolved.since(begun));
         progress.stage = Stage::Connecting;

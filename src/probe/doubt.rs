@@ -1,6 +1,6 @@
 //! Whether a failure may be our own network's: canaries, and all platforms failing at one instant.
 //!
-//! Invariants: only transport failures are doubted; a canary that fails while every platform answers is ignored.
+//! Invariants: only transport failures are doubted; a canary that fails while a platform answers is ignored.
 
 use std::{
     sync::{
@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{Notify, OnceCell},
+    time::Instant,
+};
 use url::Url;
 
 use super::tls;
@@ -23,7 +26,7 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// How long a canary may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a platform's latest probes say of the way to it.
+/// What the latest probes of a platform, or of one component, say of the way to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
     /// When the latest probe that was answered began.
@@ -45,22 +48,23 @@ impl Sight {
     }
 }
 
-/// Whether all platforms, two at least, fail by transport and may have begun to at one instant.
+/// Whether all platforms, two at least, fail by transport, and may have begun to at one instant with the component `own`.
 ///
 /// Each began between the start of its last answered probe and the end of the first failure after it; only where all
-/// these intervals share an instant can one cause, our own network, have done it. A platform that has been down for an
-/// hour therefore never hides the fall of another.
+/// these intervals share an instant can one cause, our own network, have done it. A platform or component that has been
+/// down for an hour therefore never hides the fall of another, nor is it hidden by that.
 #[must_use]
-pub fn all_cut_off(sights: &[Sight]) -> bool {
-    if sights.len() < 2 {
+pub fn all_cut_off(platforms: &[Sight], own: Sight) -> bool {
+    if platforms.len() < 2 {
         return false;
     }
+    let sights = || platforms.iter().copied().chain([own]);
     let Some(earliest_failure) =
-        sights.iter().map(|sight| sight.failing.map(|span| span.end)).collect::<Option<Vec<_>>>()
+        sights().map(|sight| sight.failing.map(|span| span.end)).collect::<Option<Vec<_>>>()
     else {
         return false;
     };
-    let latest_answer = sights.iter().filter_map(|sight| sight.answered).max();
+    let latest_answer = sights().filter_map(|sight| sight.answered).max();
     let earliest_failure = earliest_failure.into_iter().min();
     latest_answer < earliest_failure
 }
@@ -79,15 +83,22 @@ impl Sights {
         sights[platform].answer(span);
     }
 
-    /// Notes a failure, and says whether all platforms are cut off.
-    pub(crate) fn failure(&self, platform: usize, span: Span) -> bool {
+    /// Notes a failure of the component whose own sight is `own`, and says whether all platforms are cut off. Only its
+    /// fall speaks for the platform: one that has been dead for long says nothing of the way there.
+    pub(crate) fn failure(&self, platform: usize, own: &mut Sight, span: Span) -> bool {
+        let fell = own.failing.is_none();
+        own.failure(span);
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sights[platform].failure(span);
-        all_cut_off(&sights)
+        if fell {
+            sights[platform].failure(span);
+        }
+        all_cut_off(&sights, *own)
     }
 
-    fn snapshot(&self) -> Vec<Sight> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether any platform answered a probe that began after this moment.
+    fn any_answered_since(&self, moment: Moment) -> bool {
+        let sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sights.iter().any(|sight| sight.answered > Some(moment))
     }
 }
 
@@ -96,8 +107,18 @@ impl Sights {
 pub struct Canary {
     urls: Vec<Url>,
     client: OnceCell<reqwest::Client>,
-    last: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    last: tokio::sync::Mutex<Option<Look>>,
     ignored: AtomicBool,
+    /// Woken when a failure is taken for our own, which a dead canary must not do for long.
+    accused: Notify,
+}
+
+/// One look at the canaries.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    begun: Instant,
+    ended: Instant,
+    answered: bool,
 }
 
 impl Canary {
@@ -109,6 +130,7 @@ impl Canary {
             client: OnceCell::new(),
             last: tokio::sync::Mutex::new(None),
             ignored: AtomicBool::new(false),
+            accused: Notify::new(),
         })
     }
 
@@ -120,20 +142,36 @@ impl Canary {
 
     /// Whether a transport failure now is to be taken for our own: canaries there are, and none answers.
     pub async fn accuses_us(&self) -> bool {
-        !self.is_empty() && !self.ignored.load(Ordering::Relaxed) && !self.answers().await
+        let accused = !self.is_empty() && !self.ignored.load(Ordering::Relaxed) && !self.answers().await;
+        if accused {
+            self.accused.notify_one();
+        }
+        accused
     }
 
-    /// Whether any canary answers, by a look that is at most a second old.
+    /// Whether any canary answers, by a look that ended at most a second ago or began after this was asked.
     pub async fn answers(&self) -> bool {
+        let asked = Instant::now();
         let mut last = self.last.lock().await;
-        if let Some((at, answered)) = *last
-            && at.elapsed() < FRESH_FOR
+        if let Some(look) = *last
+            && (look.begun >= asked || look.ended.elapsed() < FRESH_FOR)
         {
-            return answered;
+            return look.answered;
         }
-        let at = Instant::now();
+        self.look_again(&mut last).await
+    }
+
+    /// Whether any canary answers, by a look that begins now.
+    async fn answers_now(&self) -> bool {
+        let mut last = self.last.lock().await;
+        self.look_again(&mut last).await
+    }
+
+    async fn look_again(&self, last: &mut Option<Look>) -> bool {
+        let begun = Instant::now();
         let answered = self.look().await;
-        *last = Some((at, answered));
+        // A silent canary takes longer than a look is good for: its age counts from its end.
+        *last = Some(Look { begun, ended: Instant::now(), answered });
         answered
     }
 
@@ -156,32 +194,34 @@ impl Canary {
         false
     }
 
-    /// Looks whether the canaries themselves are at fault: none answers, yet since then every platform did.
-    /// `Some(true)` when they are ignored from now on, `Some(false)` when they count again, `None` when nothing changed.
+    /// Looks whether the canaries themselves are at fault: none answers, yet a platform answered a probe that began after
+    /// that was known. `Some(true)` when they are ignored from now on, `Some(false)` when they count again, `None` when
+    /// nothing changed.
     pub(crate) async fn review(&self, sights: &Sights, now: impl Fn() -> Moment) -> Option<bool> {
-        let begun = now();
-        if self.answers().await {
+        if self.answers_now().await {
             return self.ignored.swap(false, Ordering::Relaxed).then_some(false);
         }
         if self.ignored.load(Ordering::Relaxed) {
             return None;
         }
+        let silent = now();
         loop {
-            let sights = sights.snapshot();
-            if sights.is_empty() || sights.iter().any(|sight| sight.failing.is_some()) {
+            tokio::time::sleep(FRESH_FOR).await;
+            let answered = sights.any_answered_since(silent);
+            // It may have been a moment's trouble that is over.
+            if self.answers_now().await {
                 return None;
             }
-            if sights.iter().all(|sight| sight.answered >= Some(begun)) {
-                break;
+            if answered {
+                self.ignored.store(true, Ordering::Relaxed);
+                return Some(true);
             }
-            tokio::time::sleep(FRESH_FOR).await;
         }
-        // It may have been a moment's trouble that is over.
-        if self.answers().await {
-            return None;
-        }
-        self.ignored.store(true, Ordering::Relaxed);
-        Some(true)
+    }
+
+    /// Waits until a failure was taken for our own.
+    pub(crate) async fn accused(&self) {
+        self.accused.notified().await;
     }
 
     /// The addresses, for a notice.
@@ -227,28 +267,47 @@ mod tests {
     /// A pulled network cable must not open an outage for everything that is measured.
     #[test]
     fn all_platforms_that_fail_at_one_instant_are_our_own_trouble() {
-        assert!(all_cut_off(&[
-            sight(Some(1_000), Some((2_000, 2_100))),
-            sight(Some(1_500), Some((1_900, 6_900)))
-        ]));
-        assert!(all_cut_off(&[sight(None, Some((10, 20))), sight(None, Some((5, 30)))]));
+        let platforms = [sight(Some(1_000), Some((2_000, 2_100))), sight(Some(1_500), Some((1_900, 6_900)))];
+        assert!(all_cut_off(&platforms, platforms[0]));
+        assert!(all_cut_off(&platforms, sight(None, Some((3_000, 3_100)))));
+        let platforms = [sight(None, Some((10, 20))), sight(None, Some((5, 30)))];
+        assert!(all_cut_off(&platforms, platforms[1]));
     }
 
     /// One platform that fell an hour ago must not hide the fall of the last other one.
     #[test]
     fn platforms_that_fell_at_different_times_are_believed() {
-        assert!(!all_cut_off(&[
-            sight(Some(0), Some((100, 200))),
-            sight(Some(3_600_000), Some((3_601_000, 3_602_000)))
-        ]));
+        let platforms =
+            [sight(Some(0), Some((100, 200))), sight(Some(3_600_000), Some((3_601_000, 3_602_000)))];
+        assert!(!all_cut_off(&platforms, platforms[1]));
     }
 
     #[test]
     fn one_that_answers_or_a_single_one_is_believed() {
         let fallen = sight(Some(0), Some((100, 200)));
-        assert!(!all_cut_off(&[fallen, sight(Some(50), None)]));
-        assert!(!all_cut_off(&[fallen]));
-        assert!(!all_cut_off(&[]));
+        assert!(!all_cut_off(&[fallen, sight(Some(50), None)], fallen));
+        assert!(!all_cut_off(&[fallen], fallen));
+        assert!(!all_cut_off(&[], fallen));
+    }
+
+    /// A component that fell long before all platforms did is down, whatever became of our network since.
+    #[test]
+    fn a_component_that_fell_before_all_others_is_believed() {
+        let platforms = [sight(Some(1_000), Some((2_000, 2_100))), sight(Some(1_500), Some((1_900, 6_900)))];
+        assert!(!all_cut_off(&platforms, sight(Some(0), Some((100, 200)))));
+    }
+
+    /// A dead component beside a well one must not make its platform seem silent again and again.
+    #[test]
+    fn only_the_fall_of_a_component_speaks_for_its_platform() {
+        let span = |start, end| Span::new(Moment::from_millis(start), Moment::from_millis(end));
+        let sights = Sights::new(2);
+        let (mut dead, mut dying) = (Sight::default(), Sight::default());
+        assert!(!sights.failure(0, &mut dead, span(0, 10)));
+        sights.answer(0, span(500, 510));
+        sights.answer(1, span(400, 410));
+        assert!(!sights.failure(0, &mut dead, span(1_000, 1_010)));
+        assert!(!sights.failure(1, &mut dying, span(1_100, 1_110)));
     }
 
     #[tokio::test]

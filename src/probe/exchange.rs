@@ -13,6 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
+use url::Url;
 
 use super::{
     client::{Client, Route, Target},
@@ -76,11 +77,7 @@ impl Client {
 
     /// Where a redirect leads, if it stays at the origin.
     fn same_origin(&self, ask: &Ask, reply: &Reply) -> Option<Target> {
-        if !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
-        let location = reply.headers.get(LOCATION)?.to_str().ok()?;
-        let url = ask.target.url.join(location).ok()?;
+        let url = location(reply, &ask.target.url)?;
         if url.origin() != ask.target.url.origin() {
             return None;
         }
@@ -103,10 +100,12 @@ impl Client {
             progress.stage = Stage::Waiting;
             let request = ask.request(lease.sender.is_h2());
             let sent = self.clock.moment();
+            progress.sent += 1;
             match lease.sender.send(request).await {
                 Ok(response) => return self.read(response, route, lease, sent, progress).await,
                 Err(mut error) => {
                     unsent = error.take_message();
+                    progress.sent -= u32::from(unsent.is_some());
                     let closed = is_closed(error.error());
                     if unsent.is_none() && !(closed && ask.method.is_idempotent()) {
                         return Err(failure_of(error.error()));
@@ -124,6 +123,7 @@ impl Client {
             _ => ask.request(lease.sender.is_h2()),
         };
         let sent = self.clock.moment();
+        progress.sent += 1;
         match lease.sender.send(request).await {
             Ok(response) => self.read(response, route, lease, sent, progress).await,
             Err(error) => Err(failure_of(error.error())),
@@ -171,6 +171,14 @@ impl Client {
         route.pool.put(lease, self.clock.moment());
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
+}
+
+/// Where an answer redirects to.
+pub(crate) fn location(reply: &Reply, asked: &Url) -> Option<Url> {
+    if !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    asked.join(reply.headers.get(LOCATION)?.to_str().ok()?).ok()
 }
 
 impl Ask {

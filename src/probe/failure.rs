@@ -82,6 +82,8 @@ pub(crate) fn describe(error: &io::Error) -> String {
 /// How far an attempt came before its time was up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// Waiting for a place to look the name up.
+    Queueing,
     /// Looking the name up.
     #[default]
     Resolving,
@@ -100,6 +102,9 @@ impl Stage {
     pub(crate) fn timed_out(self, after: Duration) -> Failure {
         let after = humantime::format_duration(after);
         match self {
+            Self::Queueing => {
+                Failure::ours(&format!("this machine's resolver hangs: no lookup within {after}"))
+            }
             Self::Resolving => Failure::transport(&format!("name not resolved within {after}")),
             Self::Connecting => Failure::transport(&format!("no connection within {after}")),
             Self::Handshaking => Failure::transport(&format!("no TLS handshake within {after}")),

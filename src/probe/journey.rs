@@ -64,7 +64,7 @@ pub struct Signals {
     pub throttled: Option<Option<Duration>>,
     /// A 503 came that asks for this wait.
     pub slowed: Option<Duration>,
-    /// HTTP requests that it was asked.
+    /// HTTP requests that it was sent.
     pub requests: u32,
 }
 

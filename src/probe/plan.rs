@@ -102,8 +102,11 @@ pub(crate) fn ask(
     headers.insert(HOST, target.route.host_header.clone());
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("warroom/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
-    if target.route.trusted {
-        client.credentials.attach(&mut headers);
+    if target.route.is_home {
+        client.credentials.attach_plain(&mut headers);
+    }
+    if target.route.is_trusted {
+        client.credentials.attach_secret(&mut headers);
     }
     let (body, content_type) = body(action.body.as_ref(), vars).map_err(unmade)?;
     if let Some(content_type) = content_type {

@@ -45,6 +45,9 @@ use throttle::Throttle;
 /// How often the canaries are looked at in peace.
 const CANARY_EVERY: Duration = Duration::from_mins(1);
 
+/// How long clean-up under way is waited for at the end: the whole process is to be gone within a second.
+const CLEAN_UP_GRACE: Duration = Duration::from_millis(700);
+
 /// What the schedule hands out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProbeOutput {
@@ -54,8 +57,6 @@ pub enum ProbeOutput {
         place: usize,
         /// What it found.
         report: Box<ProbeReport>,
-        /// Whether it is bad because nothing answered.
-        transport_failure: bool,
     },
     /// A platform throttles us, or no longer does.
     Budget {
@@ -111,6 +112,8 @@ struct Member {
     /// Place of its platform.
     platform: usize,
     cadence: Duration,
+    /// The longest that its health step may take.
+    patience: Duration,
     prober: Arc<dyn Prober>,
 }
 
@@ -128,8 +131,12 @@ struct Shared {
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
     lateness: Arc<Lateness>,
+    /// No probe begins any more.
+    stopping: CancellationToken,
     cancel: CancellationToken,
     tasks: TaskTracker,
+    /// Keeps the way out open where there is nothing to probe: the reader must not take that for the end.
+    _out: mpsc::Sender<ProbeOutput>,
 }
 
 /// What reaches one component's task.
@@ -156,10 +163,12 @@ impl Schedule {
         for component in components {
             let id = &component.platform.id;
             // One that cannot be probed must not keep its platform's silence from being noticed.
-            if component.health_step.is_none() {
+            let Some(health) = component.health_step else {
                 members.push(None);
                 continue;
-            }
+            };
+            let health = &component.journey[health];
+            let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
                 let credentials = credentials.get(id).cloned().unwrap_or_default();
                 clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
@@ -167,7 +176,7 @@ impl Schedule {
             });
             let journey =
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
-            members.push(Some(Member { platform, cadence: component.cadence, prober: journey }));
+            members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
         start(members, platforms, &Canary::new(canary), clock, seed, out)
@@ -192,8 +201,9 @@ fn start(
             Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
         })
         .collect();
-    let (lateness, cancel, tasks) =
-        (Arc::new(Lateness::default()), CancellationToken::new(), TaskTracker::new());
+    let (lateness, tasks) = (Arc::new(Lateness::default()), TaskTracker::new());
+    let cancel = CancellationToken::new();
+    let stopping = cancel.child_token();
     let begun = Instant::now();
     let phases = phases(&members, &mut rng);
     let mut levers = Vec::with_capacity(members.len());
@@ -209,6 +219,7 @@ fn start(
             place,
             siblings,
             cadence: member.cadence,
+            patience: member.patience,
             prober: member.prober,
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
@@ -219,15 +230,15 @@ fn start(
             lateness: Arc::clone(&lateness),
             out: out.clone(),
         };
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run()));
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run(stopping.clone())));
         levers.push(Some(Lever { pace: sender, now }));
     }
     if !canary.is_empty() {
-        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out);
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(watch));
+        let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out.clone());
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, cancel, tasks }
+    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
@@ -251,7 +262,7 @@ fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usiz
     phases
 }
 
-/// In peace a canary that fails is told of and ignored, until it answers again.
+/// A canary that fails while a platform answers is told of and ignored, until it answers again.
 async fn watch_canary(
     canary: Arc<Canary>,
     sights: Arc<Sights>,
@@ -259,12 +270,18 @@ async fn watch_canary(
     out: mpsc::Sender<ProbeOutput>,
 ) {
     loop {
-        tokio::time::sleep(CANARY_EVERY).await;
-        let Some(standing) = canary.review(&sights, || clock.moment()).await else { continue };
+        let changed = canary.review(&sights, || clock.moment()).await;
+        let Some(standing) = changed else {
+            tokio::select! {
+                () = canary.accused() => {}
+                () = tokio::time::sleep(CANARY_EVERY) => {}
+            }
+            continue;
+        };
         let names = canary.names();
         let text = if standing {
             format!(
-                "no canary answers although every platform does: {names}; it is ignored, mend `[runner] canary`"
+                "no canary answers although a platform does: {names}; it is ignored, mend `[runner] canary`"
             )
         } else {
             format!("the canary answers again: {names}")
@@ -300,8 +317,12 @@ impl ScheduleHandle {
         self.lateness.snapshot()
     }
 
-    /// Ends all probes, those under way included, and waits until they have.
+    /// Ends all probes, those under way included, and waits until they have; clean-up under way gets up to 700 ms more.
     pub async fn stop(self) {
+        self.stopping.cancel();
+        if tokio::time::timeout(CLEAN_UP_GRACE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("clean-up is left undone: it took longer than the end may wait for");
+        }
         self.cancel.cancel();
         self.tasks.wait().await;
     }

@@ -21,14 +21,14 @@ async fn gone() -> std::net::SocketAddr {
     address
 }
 
-async fn first_report(canary: &[Url], platform: std::net::SocketAddr) -> (ProbeReport, bool) {
+async fn first_report(canary: &[Url], platform: std::net::SocketAddr) -> ProbeReport {
     let one = Arc::new(component(at(platform), vec![get("ready", "/")]));
     let (out, mut outputs) = mpsc::channel(16);
     let handle = Schedule::start(&[one], &BTreeMap::new(), canary, &clock(), 1, out);
     let output = tokio::time::timeout(Duration::from_secs(5), outputs.recv()).await.unwrap().unwrap();
     handle.stop().await;
     match output {
-        ProbeOutput::Report { report, transport_failure, .. } => (*report, transport_failure),
+        ProbeOutput::Report { report, .. } => *report,
         other => panic!("{other:?}"),
     }
 }
@@ -42,10 +42,10 @@ fn url(address: std::net::SocketAddr) -> Url {
 async fn a_transport_failure_is_believed_only_while_a_canary_answers() {
     let well = Server::start(|_| Act::Send(answer("500 Oops", "", "")));
     let (dead, platform) = (url(gone().await), gone().await);
-    let (report, transport_failure) = first_report(&[dead.clone(), url(well.address)], platform).await;
-    assert_eq!((report.verdict, transport_failure), (Verdict::Down, true));
-    let (report, transport_failure) = first_report(&[dead], platform).await;
-    assert_eq!((report.verdict, transport_failure), (Verdict::Blind, false));
+    let report = first_report(&[dead.clone(), url(well.address)], platform).await;
+    assert_eq!(report.verdict, Verdict::Down);
+    let report = first_report(&[dead], platform).await;
+    assert_eq!(report.verdict, Verdict::Blind);
     assert_eq!((report.health_passed, report.evidence), (None, report.span));
     let reason = report.reason.unwrap();
     assert!(reason.starts_with("ready: connection refused; no canary answers"), "{reason}");
@@ -55,8 +55,8 @@ async fn a_transport_failure_is_believed_only_while_a_canary_answers() {
 #[tokio::test]
 async fn an_answer_is_never_doubted() {
     let broken = Server::start(|_| Act::Send(answer("500 Oops", "", "")));
-    let (report, transport_failure) = first_report(&[url(gone().await)], broken.address).await;
-    assert_eq!((report.verdict, transport_failure), (Verdict::Down, false));
+    let report = first_report(&[url(gone().await)], broken.address).await;
+    assert_eq!(report.verdict, Verdict::Down);
 }
 
 /// A burst of failures must not become a burst against the canary.
@@ -68,4 +68,53 @@ async fn one_look_serves_a_second_of_failures() {
         assert!(!canary.accuses_us().await);
     }
     assert_eq!(well.asked().len(), 1);
+}
+
+/// Failures beside a canary that swallows everything must not queue for seconds each, to be judged by a network that is
+/// back by then.
+#[tokio::test]
+async fn one_look_at_a_silent_canary_serves_all_that_fail_meanwhile() {
+    let silent = Server::start(|_| Act::Hang);
+    let canary = Canary::new(&[url(silent.address)]);
+    let begun = std::time::Instant::now();
+    let asks = (0..5_u32).map(|number| {
+        let canary = Arc::clone(&canary);
+        async move {
+            tokio::time::sleep(Duration::from_millis(300) * number).await;
+            canary.accuses_us().await
+        }
+    });
+    assert_eq!(futures_util::future::join_all(asks).await, [true; 5]);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(silent.asked().len(), 1);
+}
+
+/// A canary that is mistyped must not hide every outage for good: one platform that answers proves our network.
+#[tokio::test]
+async fn a_dead_canary_is_told_of_and_ignored() {
+    let well = Server::start(|_| ok());
+    let mut other = at(gone().await);
+    other.id = warroom::domain::PlatformId::new("other");
+    let components = [
+        Arc::new(component(at(well.address), vec![get("ready", "/")])),
+        Arc::new(component(other, vec![get("ready", "/")])),
+    ];
+    let (out, mut outputs) = mpsc::channel(16);
+    let dead = url(gone().await);
+    let handle =
+        Schedule::start(&components, &BTreeMap::new(), std::slice::from_ref(&dead), &clock(), 1, out);
+    let (mut told, mut down) = (false, false);
+    let end = tokio::time::Instant::now() + Duration::from_secs(15);
+    while !(told && down) {
+        let output = tokio::time::timeout_at(end, outputs.recv()).await;
+        match output.unwrap_or_else(|_| panic!("told {told}, down {down}")).unwrap() {
+            ProbeOutput::Notice { standing, text, .. } => {
+                assert!(standing && text.contains(dead.as_str()), "{text}");
+                told = true;
+            }
+            ProbeOutput::Report { place: 1, report, .. } => down |= report.verdict == Verdict::Down,
+            _ => {}
+        }
+    }
+    handle.stop().await;
 }

@@ -97,6 +97,25 @@ async fn redirects_within_the_origin_are_followed_five_times() {
     let report = once(at(server.address), vec![get("ready", "/6")]).await;
     assert_eq!(report.reason.as_deref(), Some("ready: more than 5 redirects"));
     assert_eq!(server.asked().len(), 12);
+    let journey = journey(component(at(server.address), vec![get("ready", "/5")]));
+    let judged = judged(&journey, Order::default()).await;
+    assert_eq!(judged.signals.requests, 6, "each of them is paid for");
+}
+
+/// A component that only sends its callers away is not well.
+#[tokio::test]
+async fn a_redirect_elsewhere_is_no_health() {
+    let away = "location: https://login.example.com/sign-in?state=s3cret#x\r\n";
+    let server = Server::start(move |_| Act::Send(answer("302 Found", away, "")));
+    let report = once(at(server.address), vec![get("ready", "/")]).await;
+    assert_eq!(report.verdict, Verdict::Down);
+    assert_eq!(
+        report.reason.as_deref(),
+        Some("ready: redirects to https://login.example.com/sign-in, not followed")
+    );
+    let mut expected = get("ready", "/");
+    expected.expect = vec![warroom::expression::Expression::compile("status == 302").unwrap()];
+    assert_eq!(once(at(server.address), vec![expected]).await.verdict, Verdict::Up);
 }
 
 /// A platform's token must reach no other host, neither by a redirect nor by a step that names one.
@@ -108,9 +127,12 @@ async fn credentials_stay_at_the_platforms_origin() {
         if asked.line().contains("/go") { Act::Send(answer("302 Found", &location, "")) } else { ok() }
     });
     let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("k3y"));
-    let credentials = Credentials::new(vec![header], Some("t0ken")).unwrap();
+    let plain = (HeaderName::from_static("x-tenant"), HeaderValue::from_static("t3nant"));
+    let credentials = Credentials::new(vec![plain], vec![header], Some("t0ken")).unwrap();
     let other = format!("http://{}/other", elsewhere.address);
-    let steps = vec![get("redirect", "/go"), get("other", &other), get("own", "/own")];
+    let mut redirect = get("redirect", "/go");
+    redirect.expect = vec![warroom::expression::Expression::compile("status == 302").unwrap()];
+    let steps = vec![redirect, get("other", &other), get("own", "/own")];
     let report = journey_with(component(at(server.address), steps), credentials).probe().await;
     assert_eq!(report.verdict, Verdict::Up, "the 302 itself is the answer: {report:?}");
     let there = elsewhere.asked();
@@ -118,10 +140,11 @@ async fn credentials_stay_at_the_platforms_origin() {
         there.iter().map(|asked| asked.line().to_owned()).collect::<Vec<_>>(),
         ["GET /other HTTP/1.1"]
     );
-    assert!(!there[0].head.contains("t0ken") && !there[0].head.contains("k3y"), "{}", there[0].head);
+    assert!(!["t0ken", "k3y", "t3nant"].iter().any(|held| there[0].head.contains(held)), "{}", there[0].head);
     for asked in server.asked() {
         let head = asked.head.to_lowercase();
         assert!(head.contains("authorization: bearer t0ken") && head.contains("x-key: k3y"), "{head}");
+        assert!(head.contains("x-tenant: t3nant"), "{head}");
         assert!(head.contains(concat!("user-agent: warroom/", env!("CARGO_PKG_VERSION"))), "{head}");
     }
 }

@@ -86,6 +86,7 @@ async fn a_step_polls_until_it_passes_or_its_time_is_up() {
     };
     let report = once(at(server.address), vec![polling("/soon", 5_000)]).await;
     assert_eq!((report.verdict, server.asked().len()), (Verdict::Up, 4));
+    assert_eq!(server.connections(), 1, "an answer that is not there yet is no failure of the connection");
     let report = once(at(server.address), vec![polling("/never", 300)]).await;
     assert_eq!(report.reason.as_deref(), Some("poll: status < 400 (was 404)"));
     assert!((5..=12).contains(&(server.asked().len() - 4)), "{}", server.asked().len());

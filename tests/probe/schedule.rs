@@ -4,14 +4,76 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use warroom::{
-    domain::{ComponentId, Verdict},
+    config::model::Action,
+    domain::{ComponentId, Verdict, measurement::Pace},
     probe::{ProbeOutput, Schedule},
 };
 
 use crate::{
-    server::{Server, ok},
-    setup::{at, clock, component, get},
+    server::{Act, Server, answer, ok},
+    setup::{at, clock, component, get, step},
 };
+
+fn cleaning(path: &str) -> warroom::config::model::Step {
+    let mut step = get("tidy", path);
+    step.cleanup = true;
+    step
+}
+
+/// A good report that waited for its clean-up would tell of the restoration late.
+#[tokio::test]
+async fn in_a_burst_a_good_report_does_not_wait_for_its_clean_up() {
+    let server = Server::start(|asked| if asked.line().contains("tidy") { Act::Hang } else { ok() });
+    let one = Arc::new(component(at(server.address), vec![get("ready", "/ready"), cleaning("/tidy")]));
+    let (out, mut outputs) = mpsc::channel(16);
+    let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
+    let interval = Duration::from_millis(500);
+    handle.set_pace(0, Pace { burst: true, interval, fresh: true, health_only: true });
+    let output = tokio::time::timeout(Duration::from_millis(1_500), outputs.recv()).await.unwrap().unwrap();
+    assert!(
+        matches!(&output, ProbeOutput::Report { report, .. } if report.verdict == Verdict::Up && report.burst),
+        "{output:?}"
+    );
+    handle.stop().await;
+}
+
+/// What a probe left at the platform must be taken away also when warroom is stopped.
+#[tokio::test]
+async fn clean_up_under_way_is_finished_when_the_schedule_stops() {
+    let server = Server::start(|asked| {
+        if asked.line().contains("first") {
+            Act::Slowly(Vec::new(), Duration::from_millis(300), answer("200 OK", "", ""))
+        } else {
+            ok()
+        }
+    });
+    let steps = vec![get("ready", "/ready"), cleaning("/first"), cleaning("/second")];
+    let (out, _outputs) = mpsc::channel(16);
+    let one = Arc::new(component(at(server.address), steps));
+    let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
+    let has_asked = |path: &str| server.asked().iter().any(|asked| asked.line().contains(path));
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while !has_asked("/first") {
+        assert!(tokio::time::Instant::now() < end, "clean-up never began");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stopping = std::time::Instant::now();
+    handle.stop().await;
+    assert!(has_asked("/second"));
+    assert!(stopping.elapsed() < Duration::from_millis(900), "{:?}", stopping.elapsed());
+}
+
+/// A config of nothing but unsupported components must not end the engine.
+#[tokio::test]
+async fn a_schedule_that_probes_nothing_stays_open_until_it_is_stopped() {
+    let sip = step("trunk", Action::Unsupported { kind: "sip", target: "sip:x".to_owned() });
+    let one = Arc::new(component(crate::setup::platform("http://127.0.0.1:9"), vec![sip]));
+    let (out, mut outputs) = mpsc::channel(16);
+    let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
+    assert_eq!(outputs.try_recv(), Err(mpsc::error::TryRecvError::Empty));
+    handle.stop().await;
+    assert_eq!(outputs.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+}
 
 /// A thousand components at a second must be probed a thousand times a second, and on time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 use tokio::time::timeout;
+use url::Url;
 
 use super::{Journey, Signals};
 use crate::{
@@ -16,8 +17,9 @@ use crate::{
     expression::{Answer, Scope},
     platform::retry_after,
     probe::{
+        client::Route,
         connect::{self, Progress},
-        exchange::{Ask, Reply},
+        exchange::{self, Ask, Reply},
         failure::{Failure, Kind},
         foreign::{LONGEST, clean},
         plan::{self, Planned, Prepared},
@@ -50,9 +52,17 @@ struct Attempt {
     onset_at: Option<DateTime<Utc>>,
     restored_at: Option<DateTime<Utc>>,
     signals: Signals,
+    /// The connections that it may have used.
+    route: Option<Arc<Route>>,
+    /// An answer came that is no error of the server's: polling may only have come too early.
+    is_early: bool,
 }
 
 impl Attempt {
+    fn has_failed(&self) -> bool {
+        self.failure.is_some() && !self.is_blind()
+    }
+
     fn is_blind(&self) -> bool {
         self.signals.throttled.is_some()
             || self.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Ours)
@@ -77,11 +87,17 @@ impl Journey {
             };
             let attempt = self.attempt(place, vars, not_before, limit).await;
             signals.add(attempt.signals);
-            let Some(retry) = step.retry else { break attempt };
-            let spent = self.clock.moment().since(start);
-            if attempt.failure.is_none() || attempt.is_blind() || spent + retry.every >= retry.until {
-                break attempt;
+            let again = step.retry.filter(|retry| {
+                let spent = self.clock.moment().since(start);
+                attempt.has_failed() && spent + retry.every < retry.until
+            });
+            if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
+                && !(again.is_some() && attempt.is_early)
+            {
+                // After a failover an open connection may still lead to the one that failed.
+                route.pool.clear();
             }
+            let Some(retry) = again else { break attempt };
             tokio::time::sleep(retry.every).await;
         };
         let state = match &attempt.failure {
@@ -146,7 +162,7 @@ impl Journey {
         progress.timings.total = self.clock.moment().since(begun);
         let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
         let mut attempt = match reply {
-            Ok(reply) => self.weigh(place, &reply, vars, progress.timings.total),
+            Ok(reply) => self.weigh(place, &reply, &ask.target.url, vars, progress.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, answered: reached, ..Signals::default() };
@@ -154,11 +170,8 @@ impl Journey {
             }
         };
         attempt.timings = progress.timings;
-        attempt.signals.requests = 1;
-        if attempt.failure.is_some() && !attempt.is_blind() {
-            // After a failover an open connection may still lead to the one that failed.
-            ask.target.route.pool.clear();
-        }
+        attempt.signals.requests = progress.sent;
+        attempt.route = Some(Arc::clone(&ask.target.route));
         attempt
     }
 
@@ -196,6 +209,7 @@ impl Journey {
         &self,
         place: usize,
         reply: &Reply,
+        url: &Url,
         vars: &BTreeMap<String, String>,
         latency: Duration,
     ) -> Attempt {
@@ -204,6 +218,7 @@ impl Journey {
         let mut attempt = Attempt::default();
         attempt.signals.reached = true;
         attempt.signals.answered = !throttled;
+        attempt.is_early = !reply.status.is_server_error();
         if throttled {
             let wait = retry_after::wait(&reply.headers);
             attempt.signals.throttled = Some(wait);
@@ -227,11 +242,8 @@ impl Journey {
         let answer =
             Answer { status: reply.status.as_u16(), headers: &headers, body: &reply.body, latency, vars };
         let scope = Scope::new(&answer);
-        attempt.failure = if step.expect.is_empty() && reply.status.as_u16() >= 400 {
-            Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())))
-        } else {
-            expectations(step, &scope)
-        };
+        attempt.failure =
+            if step.expect.is_empty() { unwell(reply, url) } else { expectations(step, &scope) };
         if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
             attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
         }
@@ -258,6 +270,19 @@ fn refused_login(platform: &Platform) -> Option<Failure> {
         return Some(Failure::ours("not logged in (401): logging in is not built in this version"));
     }
     platform.bearer.as_ref().map(|_| Failure::ours("the bearer token is refused (401): renew it and restart"))
+}
+
+/// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.
+fn unwell(reply: &Reply, asked: &Url) -> Option<Failure> {
+    if reply.status.as_u16() >= 400 {
+        return Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())));
+    }
+    let mut leads = exchange::location(reply, asked)?;
+    // They may carry what is nobody's business.
+    let _ = (leads.set_username(""), leads.set_password(None));
+    leads.set_query(None);
+    leads.set_fragment(None);
+    Some(Failure::answer(&format!("redirects to {leads}, not followed")))
 }
 
 /// The first expectation that does not hold.

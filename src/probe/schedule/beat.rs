@@ -12,6 +12,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Pace, ProbeOutput, Prober, Shared,
@@ -22,21 +23,26 @@ use super::{
     throttle::{Leave, Throttle},
 };
 use crate::{
-    domain::{Span, StepReport, Verdict},
+    domain::{StepReport, Verdict},
     probe::{
-        doubt::{Canary, Sights},
-        journey::{Gate, Judged, Order, Signals},
+        doubt::{Canary, Sight, Sights},
+        journey::{Gate, Judged, Leftovers, Order, Signals},
     },
 };
 
-/// Probes of one component that may be in their health step at one time.
-const OVERLAP: usize = 16;
+/// Probes of one component that may be in their health step at one time, where a slow one needs no more.
+const OVERLAP: u128 = 16;
+
+/// How long the one that tries a throttled platform for all has before the others look again.
+const TRIAL: Duration = Duration::from_millis(50);
 
 /// Everything that a component's task needs.
 pub(super) struct Beat {
     pub(super) place: usize,
     pub(super) siblings: usize,
     pub(super) cadence: Duration,
+    /// The longest that its health step may take.
+    pub(super) patience: Duration,
     pub(super) prober: Arc<dyn Prober>,
     pub(super) platform: Arc<Shared>,
     pub(super) sights: Arc<Sights>,
@@ -67,6 +73,7 @@ struct State {
     gate: Gate,
     running: FuturesUnordered<BoxFuture<'static, Ended>>,
     judging: usize,
+    cleaning: usize,
     outbox: Outbox,
     next_id: u64,
     due: Instant,
@@ -75,16 +82,49 @@ struct State {
     last_start: Option<Instant>,
     not_before: Option<Instant>,
     failed: bool,
+    /// Of this component alone.
+    sight: Sight,
+}
+
+impl State {
+    fn clean_up(&mut self, prober: &Arc<dyn Prober>, leftovers: Leftovers, id: u64, started: Instant) {
+        let clean_up = Arc::clone(prober).clean_up(leftovers);
+        let clean_up = async move {
+            let (steps, signals) = clean_up.await;
+            Ended::Cleaned { id, steps, signals, started }
+        };
+        self.running.push(clean_up.boxed());
+        self.cleaning += 1;
+    }
+
+    /// Finishes the clean-up under way, and that of probes which end beside it; nothing is reported any more.
+    async fn wind_down(mut self, prober: &Arc<dyn Prober>) {
+        while self.cleaning > 0
+            && let Some(ended) = self.running.next().await
+        {
+            match ended {
+                Ended::Judged { started, judged } => {
+                    if let Some(leftovers) = judged.leftovers {
+                        self.clean_up(prober, leftovers, self.next_id, started);
+                    }
+                }
+                Ended::Cleaned { .. } => self.cleaning -= 1,
+                Ended::Doubted { .. } => {}
+            }
+        }
+    }
 }
 
 impl Beat {
-    pub(super) async fn run(mut self) {
+    /// Probes until `stopping`, then only finishes the clean-up that is under way.
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
         let pace = *self.pace.borrow_and_update();
         let mut state = State {
             pace,
             gate: Gate::default(),
             running: FuturesUnordered::new(),
             judging: 0,
+            cleaning: 0,
             outbox: Outbox::default(),
             next_id: 0,
             due: self.grid.first(self.cadence, self.siblings),
@@ -92,7 +132,13 @@ impl Beat {
             last_start: None,
             not_before: None,
             failed: false,
+            sight: Sight::default(),
         };
+        stopping.run_until_cancelled(self.serve(&mut state)).await;
+        state.wind_down(&self.prober).await;
+    }
+
+    async fn serve(&mut self, state: &mut State) {
         let timer = sleep_until(state.due);
         tokio::pin!(timer);
         loop {
@@ -104,25 +150,25 @@ impl Beat {
                     if changed.is_err() {
                         return;
                     }
-                    self.change_pace(&mut state);
+                    self.change_pace(state);
                 }
                 Some(ended) = state.running.next(), if !state.running.is_empty() => {
-                    if self.take(&mut state, ended).await.is_err() {
+                    if self.take(state, ended).await.is_err() {
                         return;
                     }
-                    if std::mem::take(&mut state.waiting) && !self.tick(&mut state, None) {
+                    if std::mem::take(&mut state.waiting) && !self.tick(state, None) {
                         state.waiting = !state.running.is_empty() && !state.pace.burst;
                     }
                 }
                 () = self.now.notified() => {
                     if state.judging == 0 {
-                        self.tick(&mut state, None);
+                        self.tick(state, None);
                     }
                 }
                 () = &mut timer => {
                     let due = state.due;
-                    state.due = self.next_due(&mut state);
-                    self.tick(&mut state, Some(due));
+                    state.due = self.next_due(state);
+                    self.tick(state, Some(due));
                 }
             }
         }
@@ -136,7 +182,7 @@ impl Beat {
         self.platform.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_due(&mut self, state: &mut State) -> Instant {
+    fn next_due(&mut self, state: &State) -> Instant {
         let now = Instant::now();
         let first = state.last_start.is_none() && !state.pace.burst;
         // The first probe came early, before the grid: the next one is not to follow at its heels.
@@ -162,11 +208,18 @@ impl Beat {
         }
     }
 
+    /// Probes that may be in their health step at one time: as many as start before the first of them gives up, or hung ones
+    /// would stop the burst.
+    fn overlap(&self, interval: Duration) -> u128 {
+        let during = self.patience.as_nanos() / interval.as_nanos().max(1);
+        OVERLAP.max(during + 2)
+    }
+
     /// Starts a probe if it may start now. `due` is when it should have; `None` for one that waited or was asked for.
     fn tick(&mut self, state: &mut State, due: Option<Instant>) -> bool {
         let now = Instant::now();
         if state.pace.burst {
-            if state.gate.is_taken() || state.judging >= OVERLAP {
+            if state.gate.is_taken() || state.judging as u128 >= self.overlap(state.pace.interval) {
                 return false;
             }
         } else if !state.running.is_empty() {
@@ -183,7 +236,11 @@ impl Beat {
             state.due = state.due.min(free_at);
             return false;
         }
-        if self.throttle().ask(self.place, now) == Leave::Refused {
+        let leave = self.throttle().ask(self.place, now);
+        if let Leave::Refused { until } = leave {
+            // A wait of seconds is not to cost a slow component its cadence; one after the other, that is no herd.
+            let spread = self.grid.spread(self.cadence, self.siblings);
+            state.due = state.due.min(until.unwrap_or(now + TRIAL) + spread);
             return false;
         }
         self.budget().spend(1, now);
@@ -208,7 +265,9 @@ impl Beat {
             Ended::Judged { started, judged } => {
                 state.judging -= 1;
                 self.heed(state, judged.signals, started, 1).await?;
-                self.throttle().ended(self.place);
+                if self.throttle().ended(self.place, started) {
+                    self.send_budget(false, None).await?;
+                }
                 self.file(state, *judged, started);
             }
             Ended::Doubted { id, why } => state.outbox.decide(id, |report| {
@@ -217,16 +276,14 @@ impl Beat {
                 }
             }),
             Ended::Cleaned { id, steps, signals, started } => {
+                state.cleaning -= 1;
                 self.heed(state, signals, started, 0).await?;
                 state.outbox.cleaned(id, steps);
             }
         }
         while let Some(entry) = state.outbox.pop() {
-            let Entry { report, transport_failure, .. } = entry;
-            let transport_failure = transport_failure && report.verdict.is_bad();
-            let output =
-                ProbeOutput::Report { place: self.place, report: Box::new(report), transport_failure };
-            self.send(output).await?;
+            let report = Box::new(entry.report);
+            self.send(ProbeOutput::Report { place: self.place, report }).await?;
         }
         Ok(())
     }
@@ -237,30 +294,31 @@ impl Beat {
         state.next_id += 1;
         let cleans = judged.leftovers.is_some();
         if let Some(leftovers) = judged.leftovers {
-            let clean_up = Arc::clone(&self.prober).clean_up(leftovers);
-            let clean_up = async move {
-                let (steps, signals) = clean_up.await;
-                Ended::Cleaned { id, steps, signals, started }
-            };
-            state.running.push(clean_up.boxed());
+            state.clean_up(&self.prober, leftovers, id, started);
         }
         let Some(report) = judged.report else { return };
         state.failed = report.verdict != Verdict::Up;
-        let mut wait = if cleans && report.verdict == Verdict::Up { Wait::CleanUp } else { Wait::Nothing };
+        // In trouble a good report may be the restoration, which nobody is to hear of late.
+        let calm = !state.pace.burst && !state.pace.fresh;
+        let waits = cleans && calm && report.verdict == Verdict::Up;
+        let mut wait = if waits { Wait::CleanUp } else { Wait::Nothing };
         if judged.signals.reached {
+            state.sight.answer(report.span);
             self.sights.answer(self.platform.place, report.span);
         }
         if judged.transport_failure {
             wait = Wait::Doubt;
-            let why = self.doubt(judged.signals.reached, report.evidence);
+            // A run in which another step was answered proves a way out.
+            let cut_off = !judged.signals.reached
+                && self.sights.failure(self.platform.place, &mut state.sight, report.evidence);
+            let why = self.doubt(cut_off);
             state.running.push(async move { Ended::Doubted { id, why: why.await } }.boxed());
         }
-        state.outbox.push(Entry { id, report, transport_failure: judged.transport_failure, wait });
+        state.outbox.push(Entry { id, report, wait });
     }
 
-    /// Whether a transport failure is our own, and why. A run in which another step was answered proves a way out.
-    fn doubt(&self, reached: bool, evidence: Span) -> BoxFuture<'static, Option<&'static str>> {
-        let cut_off = !reached && self.sights.failure(self.platform.place, evidence);
+    /// Whether a transport failure is our own, and why.
+    fn doubt(&self, cut_off: bool) -> BoxFuture<'static, Option<&'static str>> {
         if cut_off {
             let why = "no platform answers: this machine seems to be cut off";
             return std::future::ready(Some(why)).boxed();
@@ -298,6 +356,10 @@ impl Beat {
             None
         };
         let Some((throttled, retry_after)) = news else { return Ok(()) };
+        self.send_budget(throttled, retry_after).await
+    }
+
+    async fn send_budget(&self, throttled: bool, retry_after: Option<Duration>) -> Result<(), Unread> {
         self.send(ProbeOutput::Budget { platform: self.platform.id.clone(), throttled, retry_after }).await
     }
 

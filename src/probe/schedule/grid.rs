@@ -31,10 +31,15 @@ impl Grid {
         Self { start, phase, anchor: None, rng: fastrand::Rng::with_seed(seed) }
     }
 
-    /// When the first probe is due; `siblings` share the spread.
+    /// When the first probe is due.
     pub(crate) fn first(&self, cadence: Duration, siblings: usize) -> Instant {
+        self.start + self.spread(cadence, siblings)
+    }
+
+    /// How long after the first of its `siblings` this component is to follow where all would begin at once.
+    pub(crate) fn spread(&self, cadence: Duration, siblings: usize) -> Duration {
         let few = FIRST_STEP.saturating_mul(u32::try_from(siblings).unwrap_or(u32::MAX));
-        self.start + cadence.min(FIRST_SPREAD).min(few).mul_f64(self.phase)
+        cadence.min(FIRST_SPREAD).min(few).mul_f64(self.phase)
     }
 
     /// Puts a slot at `anchor`: a burst has its own grid.

@@ -23,7 +23,6 @@ pub(crate) enum Wait {
 pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) report: ProbeReport,
-    pub(crate) transport_failure: bool,
     pub(crate) wait: Wait,
 }
 

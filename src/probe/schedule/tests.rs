@@ -101,6 +101,9 @@ fn clock() -> RuntimeClock {
     RuntimeClock::starting_at(chrono::DateTime::UNIX_EPOCH)
 }
 
+/// The longest that a health step may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Starts probers, each with its platform and cadence.
 fn begin(
     clock: RuntimeClock,
@@ -113,7 +116,7 @@ fn begin(
         .iter()
         .map(|(platform, cadence, prober)| {
             let prober: Arc<dyn Prober> = Arc::clone(prober) as Arc<dyn Prober>;
-            Some(Member { platform: *platform, cadence: *cadence, prober })
+            Some(Member { platform: *platform, cadence: *cadence, patience: PATIENCE, prober })
         })
         .collect();
     let clock: SharedClock = Arc::new(clock);
@@ -211,6 +214,19 @@ async fn in_a_burst_health_steps_overlap_and_reports_keep_the_order_of_their_end
     handle.stop().await;
 }
 
+/// Every probe of a hung platform takes its whole time; the next ones must start all the same.
+#[tokio::test(start_paused = true)]
+async fn hung_probes_do_not_stop_the_burst() {
+    let clock = clock();
+    let prober = Scripted::new(clock, |_, _, _| (PATIENCE, found(Verdict::Down)));
+    let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(30), Arc::clone(&prober))]);
+    tokio::time::sleep(millis(100)).await;
+    handle.set_pace(0, BURST);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(prober.starts().windows(2).all(|pair| pair[1].abs_diff(pair[0]) <= millis(600)));
+    handle.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn hung_probes_of_a_burst_are_bounded() {
     let clock = clock();
@@ -219,7 +235,7 @@ async fn hung_probes_of_a_burst_are_bounded() {
     tokio::time::sleep(millis(100)).await;
     handle.set_pace(0, BURST);
     tokio::time::sleep(Duration::from_mins(1)).await;
-    assert_eq!(prober.starts().len(), 16);
+    assert_eq!(prober.starts().len(), 42);
     handle.stop().await;
 }
 
@@ -288,6 +304,78 @@ async fn a_throttled_platform_waits_alone_and_one_component_tries_first() {
     handle.stop().await;
 }
 
+/// What a platform throttled before it died is still probed as a whole, or its outages are missed.
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_dies_while_it_throttles_is_probed_in_full() {
+    let clock = clock();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let probers: Vec<_> = (0..4)
+        .map(|_| {
+            let runs = Arc::clone(&runs);
+            Scripted::new(clock, move |_, _, _| match runs.fetch_add(1, Ordering::Relaxed) {
+                0 => (millis(10), throttled(Some(2))),
+                _ => (millis(900), unreachable_now()),
+            })
+        })
+        .collect();
+    let members: Vec<_> =
+        probers.iter().map(|prober| (0, Duration::from_secs(1), Arc::clone(prober))).collect();
+    let (handle, mut outputs) = begin(clock, &members);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let counts: Vec<_> = probers.iter().map(|prober| prober.starts().len()).collect();
+    assert!(counts.iter().all(|count| *count >= 14), "{counts:?}");
+    let mut budgets = Vec::new();
+    while let Ok(output) = outputs.try_recv() {
+        if let ProbeOutput::Budget { throttled, .. } = output {
+            budgets.push(throttled);
+        }
+    }
+    assert_eq!(budgets, [true, false]);
+    handle.stop().await;
+}
+
+/// A platform that asks for a wait of nothing must not be asked a hundred times a second.
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_zero_is_no_leave_to_ask_without_end() {
+    let clock = clock();
+    let prober = Scripted::new(clock, |_, _, _| (millis(10), throttled(Some(0))));
+    let (handle, _outputs) = begin(clock, &[(0, Duration::from_secs(1), Arc::clone(&prober))]);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert!((3..=60).contains(&prober.starts().len()), "{} starts", prober.starts().len());
+    handle.stop().await;
+}
+
+/// A wait of seconds must not cost a component that is probed once a minute its whole minute.
+#[tokio::test(start_paused = true)]
+async fn a_short_throttle_costs_a_slow_component_no_cadence() {
+    let clock = clock();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let probers: Vec<_> = (0..10)
+        .map(|_| {
+            let runs = Arc::clone(&runs);
+            Scripted::new(clock, move |_, _, _| match runs.fetch_add(1, Ordering::Relaxed) {
+                0 => (millis(1), throttled(Some(5))),
+                _ => (millis(10), found(Verdict::Up)),
+            })
+        })
+        .collect();
+    let members: Vec<_> =
+        probers.iter().map(|prober| (0, Duration::from_mins(1), Arc::clone(prober))).collect();
+    let (handle, _outputs) = begin(clock, &members);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let mut after: Vec<_> = probers
+        .iter()
+        .filter_map(|prober| prober.starts().into_iter().find(|start| *start > Duration::from_secs(5)))
+        .collect();
+    after.sort();
+    assert_eq!(after.len(), 10, "{after:?}");
+    assert!(
+        after.windows(2).skip(1).all(|pair| pair[1].abs_diff(pair[0]) >= millis(20)),
+        "no herd {after:?}"
+    );
+    handle.stop().await;
+}
+
 /// A 503's wait slows its component, but never beyond its cadence, or an outage would not be seen to end.
 #[tokio::test(start_paused = true)]
 async fn a_503_slows_one_component_up_to_its_cadence() {
@@ -331,6 +419,32 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
     tokio::time::sleep(Duration::from_secs(20)).await;
     let verdicts: Vec<_> = reports(&mut outputs).iter().map(|report| report.verdict).collect();
     assert!(!verdicts.contains(&Verdict::Blind) && verdicts.contains(&Verdict::Down));
+    handle.stop().await;
+}
+
+/// One dead component on each of two platforms must not hide what the other one does.
+#[tokio::test(start_paused = true)]
+async fn platforms_with_a_dead_component_each_do_not_hide_each_others_outages() {
+    let clock = clock();
+    let well = || Scripted::new(clock, |_, _, _| (millis(10), found(Verdict::Up)));
+    let long_dead = Scripted::new(clock, |_, _, _| (millis(10), unreachable_now()));
+    let dies = Scripted::new(clock, |number, _, _| {
+        (millis(10), if number < 5 { found(Verdict::Up) } else { unreachable_now() })
+    });
+    let one = Duration::from_secs(1);
+    let (handle, mut outputs) =
+        begin(clock, &[(0, one, long_dead), (0, one, well()), (1, one, dies), (1, one, well())]);
+    handle.set_pace(0, BURST);
+    handle.set_pace(2, BURST);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let mut verdicts = Vec::new();
+    while let Ok(output) = outputs.try_recv() {
+        if let ProbeOutput::Report { place: 0 | 2, report, .. } = output {
+            verdicts.push(report.verdict);
+        }
+    }
+    assert!(verdicts.iter().filter(|verdict| **verdict == Verdict::Down).count() > 200, "{verdicts:?}");
+    assert!(!verdicts.contains(&Verdict::Blind), "{verdicts:?}");
     handle.stop().await;
 }
 

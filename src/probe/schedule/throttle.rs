@@ -1,7 +1,7 @@
 //! One platform's throttle: nobody probes until the wait is over, then one component tries for all.
 //!
 //! Invariants: the platform's own wait is obeyed and never multiplied; answers to requests from before the wait neither
-//! end nor lengthen a backoff.
+//! end nor lengthen a backoff; a platform that no longer answers is not throttled.
 
 use std::time::Duration;
 
@@ -24,8 +24,11 @@ const JITTER_CAP: Duration = Duration::from_secs(1);
 pub(crate) enum Leave {
     /// It may.
     Granted,
-    /// It may not; another look is worth it at the next slot.
-    Refused,
+    /// It may not.
+    Refused {
+        /// When the wait is over; `None` when another one tries for all.
+        until: Option<Instant>,
+    },
 }
 
 /// The throttle of one platform.
@@ -47,7 +50,8 @@ impl Throttle {
     pub(crate) fn ask(&mut self, place: usize, now: Instant) -> Leave {
         match self.until {
             None => Leave::Granted,
-            Some(until) if now < until || self.trying.is_some_and(|other| other != place) => Leave::Refused,
+            Some(until) if now < until => Leave::Refused { until: Some(until) },
+            Some(_) if self.trying.is_some_and(|other| other != place) => Leave::Refused { until: None },
             Some(_) => {
                 self.trying = Some(place);
                 Leave::Granted
@@ -63,7 +67,8 @@ impl Throttle {
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
         let is_news = self.until.is_none_or(|until| started >= until);
-        let wait = match retry_after {
+        // A wait of nothing, or until a moment that is past, is no leave to ask without end.
+        let wait = match retry_after.filter(|wait| !wait.is_zero()) {
             Some(wait) => {
                 let wait = wait.min(LONGEST);
                 let jitter = (wait / 10).min(JITTER_CAP).mul_f64(self.rng.f64());
@@ -87,20 +92,23 @@ impl Throttle {
 
     /// An answer that is no 429 came to a probe that started at `started`. Whether that ended the throttle.
     pub(crate) fn answered(&mut self, started: Instant) -> bool {
-        if self.until.is_none_or(|until| started < until) {
+        if self.until.is_some_and(|until| started < until) {
             return false;
         }
-        self.until = None;
-        self.trying = None;
         self.attempts = 0;
-        true
+        self.trying = None;
+        self.until.take().is_some()
     }
 
-    /// The probe of this component ended, whatever came of it: another may try.
-    pub(crate) fn ended(&mut self, place: usize) {
-        if self.trying == Some(place) {
-            self.trying = None;
+    /// The probe of this component that started at `started` ended, whatever came of it. Whether that ended the throttle:
+    /// whoever tried and met no 429 has tried for all, or a platform that dies would be probed by one at a time.
+    pub(crate) fn ended(&mut self, place: usize, started: Instant) -> bool {
+        if self.trying != Some(place) || self.until.is_none_or(|until| started < until) {
+            return false;
         }
+        self.trying = None;
+        self.until = None;
+        true
     }
 
     /// When the wait is over.
@@ -130,7 +138,10 @@ mod tests {
             throttle.refused(now, now, Some(seconds(4)));
         }
         assert!(throttle.until().unwrap() <= now + Duration::from_millis(4_400));
-        assert_eq!(throttle.ask(0, now + Duration::from_millis(3_999)), Leave::Refused);
+        assert_eq!(
+            throttle.ask(0, now + Duration::from_millis(3_999)),
+            Leave::Refused { until: throttle.until() }
+        );
         assert_eq!(throttle.ask(0, now + Duration::from_millis(4_400)), Leave::Granted);
     }
 
@@ -149,22 +160,32 @@ mod tests {
         throttle.refused(now, now, Some(seconds(1)));
         let after = now + seconds(2);
         assert_eq!(throttle.ask(7, after), Leave::Granted);
-        assert_eq!(throttle.ask(8, after), Leave::Refused);
+        assert_eq!(throttle.ask(8, after), Leave::Refused { until: None });
         // An answer to a request from before the wait says nothing about now.
         assert!(!throttle.answered(now));
         assert!(throttle.answered(after));
         assert_eq!(throttle.ask(8, after), Leave::Granted);
     }
 
+    /// A dead platform throttles nobody; one that only seemed so is not asked as fast as before.
     #[tokio::test(start_paused = true)]
-    async fn one_that_gets_no_answer_lets_the_next_try() {
+    async fn one_that_gets_no_answer_ends_the_wait_and_keeps_the_backoff() {
         let mut throttle = Throttle::new(1);
         let now = Instant::now();
-        throttle.refused(now, now, Some(seconds(1)));
-        let after = now + seconds(2);
+        for _ in 0..5 {
+            throttle.until = None;
+            throttle.refused(now, now, None);
+        }
+        let after = now + seconds(40);
         assert_eq!(throttle.ask(7, after), Leave::Granted);
-        throttle.ended(7);
+        assert!(!throttle.ended(7, now), "a probe from before the wait has not tried");
+        assert!(!throttle.ended(8, after));
+        assert_eq!(throttle.ask(8, after), Leave::Refused { until: None });
+        assert!(throttle.ended(7, after));
         assert_eq!(throttle.ask(8, after), Leave::Granted);
+        assert_eq!(throttle.attempts, 5);
+        assert!(!throttle.answered(after), "it was ended before");
+        assert_eq!(throttle.attempts, 0);
     }
 
     #[tokio::test(start_paused = true)]
