@@ -41,6 +41,8 @@ pub(super) struct Wants {
     pub(super) name: usize,
     /// The longest text beside the rows that are in sight: who serves, or why that cannot be told.
     pub(super) who: usize,
+    /// Whether one of these texts says until when a platform lets nobody see.
+    pub(super) reason: bool,
 }
 
 /// Lead, name, word, value and compliance, and the gaps between them, always stay.
@@ -73,7 +75,7 @@ impl Columns {
             long => long.min(48).next_multiple_of(8),
         };
         let mut spare = width.saturating_sub(FIXED);
-        let least = if journey && wanted_who > 9 { NAME_BESIDE_REASON } else { NAME };
+        let least = if journey && wants.reason { NAME_BESIDE_REASON } else { NAME };
         let mut columns = Self { name: take(&mut spare, wanted_name.min(least)), timing: 0, past: 0, who: 0 };
         if journey {
             columns.timing = if width < 110 { 4 } else { 5 };
@@ -328,7 +330,9 @@ mod tests {
     fn columns_fill_exactly_the_width_they_are_given() {
         let wishes = [0, 9, 13, 18, 40, 300];
         for (width, journey) in (60..300).flat_map(|width| [(width, false), (width, true)]) {
-            for wants in wishes.iter().flat_map(|&name| wishes.map(|who| Wants { name, who })) {
+            for wants in
+                wishes.iter().flat_map(|&name| wishes.map(|who| Wants { name, who, reason: who > 40 }))
+            {
                 let columns = Columns::fit(width, journey, wants);
                 let gaps = u16::from(columns.past > 0) + u16::from(columns.who > 0);
                 let used = FIXED + columns.name + 4 * columns.timing + columns.past + columns.who + gaps;
@@ -339,7 +343,7 @@ mod tests {
 
     #[test]
     fn cells_that_nobody_needs_go_to_who_needs_them() {
-        let fit = |width, name, who| Columns::fit(width, width == 87, Wants { name, who });
+        let fit = |width, name, who| Columns::fit(width, width == 87, Wants { name, who, reason: who == 24 });
         assert!(fit(80, 40, 0).name >= 30, "nobody says who serves");
         assert!(fit(80, 13, 36).who >= 20, "short names leave room for the reason");
         assert!(fit(87, 40, 24).who >= 12, "`retry in 4 s` is read beside the parts of the request");

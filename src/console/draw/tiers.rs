@@ -59,9 +59,12 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
     }
     let theme = ink.theme;
     let names = components(&lines).map(|place| text::width(&picture.roster.components[place].name));
-    let whos = components(&lines[first..first + shown.min(lines.len() - first)])
-        .map(|place| row::wanted_who(picture, place, theme, wall));
-    let wants = Wants { name: names.max().unwrap_or(0), who: whos.max().unwrap_or(0) };
+    let sight: Vec<usize> = components(&lines[first..(first + shown).min(lines.len())]).collect();
+    let wants = Wants {
+        name: names.max().unwrap_or(0),
+        who: sight.iter().map(|place| row::wanted_who(picture, *place, theme, wall)).max().unwrap_or(0),
+        reason: sight.iter().any(|place| list::is_hidden(picture, &picture.roster.components[*place])),
+    };
     let columns = Columns::fit(ink.width(), wide, wants);
     if heading > 0 {
         row::headings(ink, 0, columns);
