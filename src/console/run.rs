@@ -45,6 +45,7 @@ pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
         frame: Duration::from_secs(1) / u32::from(options.fps.clamp(1, 60)),
         urgency: Urgency::Now,
         drawn: Moment::default(),
+        drained: Moment::default(),
         pending: None,
         title: String::new(),
         suspended: false,
@@ -85,6 +86,8 @@ struct Loop {
     urgency: Urgency,
     /// When the last frame was drawn.
     drawn: Moment,
+    /// When the feed was last emptied.
+    drained: Moment,
     /// The feed has something, and whether it is news.
     pending: Option<bool>,
     title: String,
@@ -134,8 +137,12 @@ impl Loop {
                     return Ok(exit);
                 }
             }
-            if self.pending.is_some_and(|news| now.moment >= self.drain_at(news)) {
+            // Whatever is drawn shows the latest: what waits is taken in first, so that frames of other causes never
+            // put it off.
+            let draws = timed_out || (self.urgency != Urgency::None && now.moment >= self.draw_at());
+            if self.pending.is_some_and(|news| draws || now.moment >= self.drain_at(news)) {
                 self.pending = None;
+                self.drained = now.moment;
                 let drained = self.engine.reader.drain();
                 if let Some(exit) = self.take(Message::Events(drained), now)? {
                     return Ok(exit);
@@ -168,7 +175,7 @@ impl Loop {
     }
 
     fn drain_at(&self, news: bool) -> Moment {
-        self.drawn + if news { self.frame } else { NOISE }
+        self.drained + if news { self.frame } else { NOISE }
     }
 
     fn draw_at(&self) -> Moment {

@@ -1,6 +1,9 @@
 //! What the terminal is spared: colours that were not wanted, characters that it cannot show, frames that say nothing.
 
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use super::{
     platform::{Platform, answer, component},
@@ -82,6 +85,26 @@ fn nothing_changed_means_nothing_written() {
     let mut session = Session::start(Plan { config: &config, ..Plan::CONSOLE });
     session.shows("1 of 1 up");
     assert!(session.falls_silent_for(Duration::from_secs(5)), "it writes at least every five seconds");
+    session.press("q");
+    assert_eq!(session.ended().code, 0);
+}
+
+/// What is probed on time is never called old: frames of other causes must not put off what the engine has told.
+#[test]
+fn what_is_probed_on_time_is_never_called_old() {
+    let platform = Platform::start(answer("200 OK", b"", "{}"));
+    let components: String = (0..12)
+        .map(|number| component(&format!("c{number}"), &format!("Component {number}"), 1, "get = \"/\""))
+        .collect();
+    let config = platform.config(&components);
+    let mut session = Session::start(Plan { config: &config, ..Plan::CONSOLE });
+    session.shows("12 of 12 up");
+    let (begun, old) = (Instant::now(), Cell::new(false));
+    session.until("six seconds of probes", |screen| {
+        old.set(old.get() || screen.contents().contains("not seen"));
+        begun.elapsed() > Duration::from_secs(6)
+    });
+    assert!(!old.get(), "a component that is probed every second was called old");
     session.press("q");
     assert_eq!(session.ended().code, 0);
 }
