@@ -2,9 +2,11 @@
 //!
 //! Invariants: reports come in the order of their ends; the same reports at the same instants give the same events.
 
+mod judging;
 mod kept;
 mod pace;
 mod records;
+mod telling;
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -15,14 +17,11 @@ pub use self::{
     pace::Pace,
 };
 use super::{
-    ComponentId, Event, Moment, Phase, ProbeReport, Roster, Span, StepReport, StepState, Verdict, compliance,
-    event::{
-        BlipEvent, GapEvent, OutageEvent, OutageView, PhaseEvent, ProbeEvent, RecoveryEvent, SwitchEvent,
-        UnmeasuredEvent, ViolationEvent,
-    },
+    ComponentId, Event, Moment, Phase, ProbeReport, Roster, Span, StepReport, StepState, Verdict,
+    event::{GapEvent, ProbeEvent},
     record::ClockState,
-    time::{Now, epoch_seconds},
-    tracker::{Change, Counted, Failing, Goods, Judgement, Rules, Tracker},
+    time::Now,
+    tracker::{Counted, Goods, Judgement, Rules, Tracker},
 };
 
 /// How outages and recoveries are confirmed, for all components.
@@ -268,161 +267,6 @@ impl Measurement {
         freed
     }
 
-    /// Whether a dependency that could be probed has not been.
-    fn lacks_a_probe(&self, place: usize) -> bool {
-        self.components[place].needs.iter().any(|need| {
-            let need = &self.components[*need];
-            need.observable && need.latest.is_none()
-        })
-    }
-
-    fn judge(&self, place: usize, report: &ProbeReport) -> Judged {
-        let bad: Vec<usize> = self.components[place]
-            .needs
-            .iter()
-            .copied()
-            .filter(|need| {
-                self.components[*need].latest.as_ref().is_some_and(|latest| latest.verdict.is_bad())
-            })
-            .collect();
-        match report.verdict {
-            Verdict::Down | Verdict::Degraded => Judged {
-                verdict: report.verdict,
-                reason: report.reason.clone(),
-                failing: std::iter::once(place).chain(bad).collect(),
-                passing: Vec::new(),
-            },
-            Verdict::Blind => Judged::blind(report.reason.clone()),
-            Verdict::Up => {
-                if let Some(reason) = self.blind_need(place) {
-                    return Judged::blind(Some(reason));
-                }
-                let Some(first) = bad.first() else {
-                    let observable = |need: &usize| self.components[*need].observable;
-                    let needs = self.components[place].needs.iter().copied().filter(observable);
-                    return Judged {
-                        verdict: Verdict::Up,
-                        reason: None,
-                        failing: Vec::new(),
-                        passing: std::iter::once(place).chain(needs).collect(),
-                    };
-                };
-                let name = &self.roster.components[*first].name;
-                let why = self.components[*first].latest.as_ref().and_then(|latest| latest.reason.as_deref());
-                Judged {
-                    verdict: Verdict::Degraded,
-                    reason: Some(format!("dependency {name}: {}", why.unwrap_or("bad"))),
-                    failing: bad,
-                    passing: Vec::new(),
-                }
-            }
-        }
-    }
-
-    /// Why a dependency cannot be seen, if one cannot. One that this version cannot observe at all is left out.
-    fn blind_need(&self, place: usize) -> Option<String> {
-        self.components[place].needs.iter().find_map(|need| {
-            let (needed, name) = (&self.components[*need], &self.roster.components[*need].name);
-            match &needed.latest {
-                _ if !needed.observable => None,
-                None => Some(format!("dependency {name}: not probed yet")),
-                Some(latest) if latest.verdict == Verdict::Blind => {
-                    Some(format!("dependency {name}: {}", latest.reason.as_deref().unwrap_or("blind")))
-                }
-                Some(_) => None,
-            }
-        })
-    }
-
-    /// The failing parts of a bad verdict on `place`; a dependency's step is named with the dependency.
-    fn failing(&self, place: usize, parts: &[usize]) -> Vec<Failing<'_>> {
-        parts
-            .iter()
-            .filter_map(|part| {
-                let latest = self.components[*part].latest.as_ref()?;
-                let card = &self.roster.components[*part];
-                let named = |(step, onset_at): &(String, Option<DateTime<Utc>>)| {
-                    let name = if *part == place { step.clone() } else { format!("{}: {step}", card.name) };
-                    (name, *onset_at)
-                };
-                Some(Failing {
-                    part: &card.id,
-                    evidence: latest.evidence,
-                    last_good_start: latest.last_good_start,
-                    failed_steps: latest.failed_steps.iter().map(named).collect(),
-                })
-            })
-            .collect()
-    }
-
-    fn tell(&mut self, place: usize, change: Change, now: Now, reason: Option<&str>) -> Vec<Event> {
-        let component_id = self.roster.components[place].id.clone();
-        match change {
-            Change::Phase(phase) => self.phase_event(place, phase, now).into_iter().collect(),
-            Change::Progress => {
-                let path = super::PathName::primary();
-                let told = |outage| Event::Outage(OutageEvent { at: now.wall, component_id, path, outage });
-                self.outage_view(place).map(told).into_iter().collect()
-            }
-            Change::Blip => {
-                vec![Event::Blip(BlipEvent { at: now.wall, component_id, reason: reason.map(str::to_owned) })]
-            }
-            Change::Switch { from, to } => {
-                vec![Event::Switch(SwitchEvent { at: now.wall, component_id, from, to })]
-            }
-            Change::Closed(closed) => {
-                if closed.outage.clock_unsafe || self.clock == ClockState::Unsafe {
-                    return vec![Event::Unmeasured(UnmeasuredEvent {
-                        at: now.wall,
-                        component_id,
-                        t_detect_epoch: epoch_seconds(closed.outage.t_detect_wall),
-                        t_restore_epoch: epoch_seconds(closed.outage.wall_at(closed.t_restore)),
-                        reason: "the runner's clock was unsafe".to_owned(),
-                    })];
-                }
-                let record = self.record(place, &closed);
-                let card = &self.roster.components[place];
-                let seen_whole = record.blind_probes == 0 && closed.outage.gap.is_zero();
-                let breached = closed.t_restore.since(closed.outage.t_detect) > card.target_rto
-                    && (seen_whole || closed.bounds.lower > card.target_rto);
-                let used = record.rto_used_percentage;
-                let mut events = Vec::new();
-                if breached && !closed.outage.violation_told {
-                    events.push(Event::Violation(ViolationEvent {
-                        at: now.wall,
-                        component_id,
-                        rto_used_percentage: used,
-                        open: false,
-                    }));
-                }
-                events.push(Event::Recovery(RecoveryEvent { at: now.wall, record: Arc::new(record) }));
-                events
-            }
-        }
-    }
-
-    /// Tells the breach of the target once, when it is sure: the last verdict was bad, or bad evidence lies beyond it.
-    fn breach(&mut self, place: usize, now: Now, last_was_bad: bool) -> Option<Event> {
-        let target = self.roster.components[place].target_rto;
-        let component = &mut self.components[place];
-        let phase = component.tracker.phase();
-        let outage =
-            component.tracker.outage_mut().filter(|outage| outage.confirmed && !outage.violation_told)?;
-        let proven = outage.elapsed() > target;
-        let running = last_was_bad && phase != Phase::Recovering && now.moment >= outage.t_detect + target;
-        if !proven && !running {
-            return None;
-        }
-        outage.violation_told = true;
-        let used = if running { now.moment.since(outage.t_detect) } else { outage.elapsed() };
-        Some(Event::Violation(ViolationEvent {
-            at: now.wall,
-            component_id: self.roster.components[place].id.clone(),
-            rto_used_percentage: compliance::rto_used(used, target),
-            open: true,
-        }))
-    }
-
     /// Tells what time alone brings about: breaches of the target. To be called at [`Measurement::next_deadline`].
     pub fn tick(&mut self, now: Now) -> Vec<Event> {
         (0..self.components.len())
@@ -433,17 +277,6 @@ impl Measurement {
                 self.breach(place, now, bad)
             })
             .collect()
-    }
-
-    /// Whether a dependency's last verdict is bad while the own one is not blind.
-    fn needs_bad(&self, place: usize) -> bool {
-        let own_blind =
-            self.components[place].latest.as_ref().is_none_or(|latest| latest.verdict == Verdict::Blind);
-        !own_blind
-            && self.blind_need(place).is_none()
-            && self.components[place].needs.iter().any(|need| {
-                self.components[*need].latest.as_ref().is_some_and(|latest| latest.verdict.is_bad())
-            })
     }
 
     /// When [`Measurement::tick`] has something to look at next.
@@ -479,52 +312,6 @@ impl Measurement {
             }
         }
         events
-    }
-
-    fn phase_event(&self, place: usize, phase: Phase, now: Now) -> Option<Event> {
-        let component = self.components.get(place)?;
-        let card = &self.roster.components[place];
-        let outage = component.tracker.open();
-        Some(Event::Phase(PhaseEvent {
-            at: now.wall,
-            component_id: card.id.clone(),
-            path: super::PathName::primary(),
-            phase,
-            t_detect_epoch: outage.map(|outage| epoch_seconds(outage.t_detect_wall)),
-            outage: self.outage_view(place),
-        }))
-    }
-
-    fn outage_view(&self, place: usize) -> Option<OutageView> {
-        let outage = self.components.get(place)?.tracker.open()?;
-        Some(OutageView {
-            id: outage.id.clone(),
-            verdict: outage.verdict,
-            t_detect: outage.t_detect_wall,
-            onset_after: outage.onset_after().map(|onset| outage.wall_at(onset)),
-            t_failover: outage.t_failover.map(|at| outage.wall_at(at)),
-            served_by: outage.served_by.clone(),
-            restored_since: outage.run.as_ref().map(|run| outage.wall_at(run.first_end)),
-            last_bad: outage.wall_at(outage.last_bad_end),
-            reason: outage.reason.clone(),
-            failed_steps: outage.failed_steps.clone(),
-            blind_probes: outage.blind_probes,
-            gap_seconds: outage.gap.as_secs_f64(),
-        })
-    }
-}
-
-/// A verdict and the places of the parts that speak for it.
-struct Judged {
-    verdict: Verdict,
-    reason: Option<String>,
-    failing: Vec<usize>,
-    passing: Vec<usize>,
-}
-
-impl Judged {
-    fn blind(reason: Option<String>) -> Self {
-        Self { verdict: Verdict::Blind, reason, failing: Vec::new(), passing: Vec::new() }
     }
 }
 
