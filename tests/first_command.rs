@@ -36,6 +36,13 @@ impl Terminal {
         let mut command = CommandBuilder::new("sh");
         command.args(["-c", script]);
         command.cwd(env!("CARGO_MANIFEST_DIR"));
+        // What `cargo test` tells its children would make a `cargo run` among them build crates anew.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&&*text) {
+                command.env_remove(&name);
+            }
+        }
         command.env("TERM", "xterm-256color");
         for name in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
             command.env(name, folder);
