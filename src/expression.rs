@@ -15,7 +15,7 @@ mod functions;
 mod json;
 mod scope;
 
-pub use explain::clean;
+pub use explain::{clean, is_harmful};
 pub use scope::Scope;
 
 /// Variables of an HTTP step's answer.
@@ -101,12 +101,6 @@ impl Expression {
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
         self.compiled.variables.clone()
-    }
-
-    /// Whether it refers to the variable.
-    #[must_use]
-    pub fn refers_to(&self, variable: &str) -> bool {
-        self.compiled.variables.iter().any(|name| name == variable)
     }
 }
 

@@ -38,19 +38,21 @@ pub fn clean(text: &str, longest: usize) -> String {
         }
         shown.push(match letter {
             '\n' | '\r' | '\t' => ' ',
-            letter if letter.is_control() => '·',
-            // Bidi controls, zero-width and other invisible format characters.
-            '\u{061c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}' => '·',
+            letter if is_harmful(letter) => '·',
             letter => letter,
         });
     }
     shown
+}
+
+/// Whether a character moves a cursor, reorders a line or shows nothing: control characters, the bidirectional controls of
+/// UAX #9, and invisible format characters.
+#[must_use]
+pub fn is_harmful(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The halves of `a && b && …` with their texts, in order. Where text and tree do not pair up (brackets around a

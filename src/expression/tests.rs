@@ -207,7 +207,6 @@ fn a_wrong_expression_says_where() {
 fn variables_are_listed_once_and_macro_names_are_not() {
     let expression = Expression::compile("body.all(x, x == status) && status == 200").unwrap();
     assert_eq!(expression.variables(), ["body", "status"]);
-    assert!(expression.refers_to("body") && !expression.refers_to("headers"));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what leaves here holds no control and no bidirectional formatting character and has a bounded length.
 
+use crate::expression::is_harmful;
+
 /// The longest reason that is kept, in characters.
 pub const LONGEST: usize = 200;
 
@@ -30,14 +32,6 @@ pub fn clean(text: &str, longest: usize) -> String {
         length += 1;
     }
     cleaned
-}
-
-/// Control characters, the bidirectional controls of UAX #9, and characters that show nothing.
-fn is_harmful(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
