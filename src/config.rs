@@ -16,7 +16,7 @@ mod journey;
 mod lint;
 pub mod model;
 mod platforms;
-mod reading;
+pub(crate) mod reading;
 mod schema;
 mod secret;
 mod settings;
