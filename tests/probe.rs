@@ -17,6 +17,8 @@ mod expressions;
 mod hostile;
 #[path = "probe/journeys.rs"]
 mod journeys;
+#[path = "probe/listing.rs"]
+mod listing;
 #[path = "probe/schedule.rs"]
 mod schedule;
 #[path = "probe/tls.rs"]

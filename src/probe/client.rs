@@ -12,7 +12,7 @@ use hyper::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{failure::Failure, listing::Listings, pool::Pool, resolve::Resolver, tls::Trust};
 use crate::{
     clock::SharedClock,
     config::{
@@ -35,6 +35,8 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    /// Answers that several components look at.
+    pub(crate) listings: Listings,
     base: String,
     base_origin: Origin,
     secrets_allowed: bool,
@@ -93,6 +95,7 @@ impl Client {
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,
+            listings: Listings::default(),
             base: platform.base_url.as_str().trim_end_matches('/').to_owned(),
             base_origin,
             secrets_allowed,
