@@ -21,6 +21,7 @@ mod schema;
 mod secret;
 mod settings;
 mod show;
+pub mod sip;
 pub mod template;
 mod unbuilt;
 mod values;

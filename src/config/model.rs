@@ -222,9 +222,11 @@ pub enum Action {
     Http(HttpAction),
     /// Opens and closes a TCP connection.
     Tcp(Template),
+    /// One SIP exchange.
+    Sip(SipAction),
     /// A kind that this version cannot run.
     Unsupported {
-        /// Its key in the config: `sip`.
+        /// Its key in the config: `use`.
         kind: &'static str,
         /// Its target as written.
         target: String,
@@ -242,6 +244,41 @@ pub struct HttpAction {
     pub headers: Vec<(String, Template)>,
     /// What is sent.
     pub body: Option<Body>,
+}
+
+/// One SIP exchange.
+#[derive(Clone, Debug)]
+pub struct SipAction {
+    /// Where it goes: `sip:host:5060;transport=udp`.
+    pub address: Template,
+    /// What is asked.
+    pub method: SipMethod,
+    /// Who is asked for, where the address does not say.
+    pub to: Option<Template>,
+    /// Who asks: a user, or `user@host`.
+    pub from: Option<Template>,
+    /// Headers besides the exchange's own, names as they are written.
+    pub headers: Vec<(String, Template)>,
+    /// Whether any final answer but a 503 counts, not only a 2xx: each proves a live stack.
+    pub any_answer: bool,
+}
+
+/// What a SIP step asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipMethod {
+    /// OPTIONS: would a call be taken?
+    Options,
+    /// INVITE: a call is placed.
+    Call(CallEnd),
+}
+
+/// How a call that is placed ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// As soon as it rings.
+    Cancel,
+    /// As soon as it is answered.
+    Complete,
 }
 
 /// The body of a request.

@@ -1,5 +1,7 @@
 //! One step: its attempts, and what its answer says.
 
+mod sip;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -143,6 +145,7 @@ impl Journey {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
             },
+            (_, Action::Sip(action)) => self.sip(place, action, vars, limit).await,
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
@@ -247,6 +250,13 @@ impl Journey {
         if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
             attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
         }
+        self.read(place, &scope, &mut attempt);
+        attempt
+    }
+
+    /// Reads from an answer what other steps and the outage want to know of it.
+    fn read(&self, place: usize, scope: &Scope<'_>, attempt: &mut Attempt) {
+        let step = &self.component.journey[place];
         let failover = &self.component.failover;
         if failover.step.or(self.component.health_step) == Some(place)
             && let Some(expression) = &failover.served_by
@@ -260,7 +270,6 @@ impl Journey {
             .iter()
             .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
-        attempt
     }
 }
 
