@@ -353,10 +353,6 @@ fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
             "names no secondary",
         ),
         (
-            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", use = \"a/b\" }, { name = \"y\", use = \"a/c\" }]",
-            "never observed",
-        ),
-        (
             "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", tcp = \"a:1\" }, { name = \"y\", get = \"/\", expect = 'status == 200', retry = { every = \"1s\", until = \"30s\" } }]",
             "probes will run late",
         ),
@@ -364,12 +360,6 @@ fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
         let said = warnings(&with_components("", &[component]));
         assert!(said.contains(part), "{part}: {said}");
     }
-    let dependant = "id = \"b\"\ntier = 1\ntarget_rto = \"60s\"\ndepends_on = [\"a\"]";
-    let unseen = "id = \"a\"\ntier = 1\ntarget_rto = \"30s\"\njourney = [{ name = \"x\", use = \"a/b\" }]";
-    assert!(
-        warnings(&with_components("", &[dependant, unseen]))
-            .contains("depends on `a`, which is never observed")
-    );
 }
 
 /// An editor that follows the schema must not call a config wrong that loads.
