@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time
 use secrecy::SecretString;
 use url::Url;
 
-use super::template::Template;
+use super::{presets::Requirement, template::Template};
 use crate::{
     domain::{ComponentId, Environment, PlatformId, Roster, Tier},
     expression::Expression,
@@ -68,6 +68,9 @@ pub enum PlatformKind {
 }
 
 impl PlatformKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Genesys, Self::Cxone, Self::Http];
+
     /// The word in the config.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -203,6 +206,9 @@ pub struct Step {
     pub capture: Vec<(String, Expression)>,
     /// Polls the step until it passes.
     pub retry: Option<Retry>,
+    /// Polls only while this holds of the answer; one of which it does not hold fails the step at once. Polls after every
+    /// failure where there is none.
+    pub retry_while: Option<Expression>,
     /// Runs together with the step before.
     pub parallel: bool,
     /// Runs whatever happened before and is never part of the verdict.
@@ -213,6 +219,11 @@ pub struct Step {
     pub onset_at: Option<Expression>,
     /// When the platform saw the failure end.
     pub restored_at: Option<Expression>,
+    /// How old an answer may be that it takes over from the same request of another component; `None` where it sends its
+    /// own always.
+    pub shared: Option<Duration>,
+    /// What the platform's login must be allowed for it.
+    pub requires: Requirement,
 }
 
 /// What a step does.

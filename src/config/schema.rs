@@ -333,7 +333,7 @@ struct Step {
     tcp: Option<String>,
     /// A SIP address that must answer OPTIONS.
     sip: Option<String>,
-    /// A preset: `"genesys/trunk"`.
+    /// A preset: `"genesys/trunk"`; takes `name`, `health`, `parallel` and `timeout` besides.
     #[schemars(rename = "use")]
     preset: Option<String>,
     /// A JSON body.
@@ -360,6 +360,19 @@ struct Step {
     onset_at: Option<Cel>,
     /// When the platform saw the failure end.
     restored_at: Option<Cel>,
+    /// How old an answer to the same request may be that another component was given; then one request feeds both.
+    shared: Option<Span>,
+    /// What the platform's login must be allowed.
+    requires: Option<Requires>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Requires {
+    /// Permissions, any one of which suffices.
+    permissions: Option<Vec<String>>,
+    /// OAuth scopes.
+    scopes: Option<Vec<String>>,
 }
 
 #[derive(JsonSchema)]
@@ -369,6 +382,9 @@ struct Retry {
     every: Span,
     /// Time after which the step has failed.
     until: Span,
+    /// Polls only while this holds of the answer; one of which it does not hold fails the step at once.
+    #[schemars(rename = "while")]
+    pending: Option<Cel>,
 }
 
 #[derive(JsonSchema)]

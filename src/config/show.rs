@@ -192,10 +192,10 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     page.put_table("capture", captures.collect());
     if let Some(retry) = step.retry {
         let spans = [("every", retry.every), ("until", retry.until)];
-        page.put_table(
-            "retry",
-            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect(),
-        );
+        let mut table: Table =
+            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect();
+        table.extend(step.retry_while.iter().map(|while_| ("while".to_owned(), while_.source().into())));
+        page.put_table("retry", table);
     }
     page.put("timeout", in_words(step.timeout));
     for (key, flag) in [("parallel", step.parallel), ("cleanup", step.cleanup), ("health", health)] {
@@ -205,6 +205,13 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     }
     page.put_some("onset_at", step.onset_at.as_ref().map(Expression::source));
     page.put_some("restored_at", step.restored_at.as_ref().map(Expression::source));
+    page.put_some("shared", step.shared.map(in_words));
+    let required = [("permissions", &step.requires.permissions_any_of), ("scopes", &step.requires.scopes)];
+    let required = required.into_iter().filter(|(_, texts)| !texts.is_empty());
+    page.put_table(
+        "requires",
+        required.map(|(key, texts)| (key.to_owned(), Value::from(texts.clone()))).collect(),
+    );
 }
 
 fn json_value(json: &JsonTemplate) -> Value {

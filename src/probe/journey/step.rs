@@ -56,6 +56,8 @@ struct Attempt {
     route: Option<Arc<Route>>,
     /// An answer came that is no error of the server's: polling may only have come too early.
     is_early: bool,
+    /// The answer says that polling on will change nothing.
+    is_final: bool,
 }
 
 impl Attempt {
@@ -89,7 +91,7 @@ impl Journey {
             signals.add(attempt.signals);
             let again = step.retry.filter(|retry| {
                 let spent = self.clock.moment().since(start);
-                attempt.has_failed() && spent + retry.every < retry.until
+                attempt.has_failed() && !attempt.is_final && spent + retry.every < retry.until
             });
             if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
                 && !(again.is_some() && attempt.is_early)
@@ -247,6 +249,8 @@ impl Journey {
         if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
             attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
         }
+        attempt.is_final = attempt.failure.is_some()
+            && step.retry_while.as_ref().is_some_and(|pending| scope.holds(pending).is_err());
         let failover = &self.component.failover;
         if failover.step.or(self.component.health_step) == Some(place)
             && let Some(expression) = &failover.served_by
