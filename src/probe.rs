@@ -14,8 +14,8 @@ mod plan;
 mod pool;
 mod resolve;
 pub mod schedule;
-mod tls;
 
+use crate::platform::tls;
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};
