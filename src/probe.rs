@@ -14,6 +14,7 @@ mod plan;
 mod pool;
 mod resolve;
 pub mod schedule;
+mod sip;
 
 use crate::platform::tls;
 pub use client::Client;

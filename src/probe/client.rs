@@ -15,7 +15,7 @@ use hyper::{
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
 use crate::{
     clock::SharedClock,
     config::{
@@ -42,6 +42,7 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    pub(crate) line: Line,
     /// Whether the login finds the base URL.
     is_found: bool,
     known: Mutex<Known>,
@@ -117,6 +118,7 @@ impl Client {
             secret_names: secret_names(platform),
             session,
             resolver: Resolver::new(),
+            line: Line::new(&platform.id, &*clock),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,

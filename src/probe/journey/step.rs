@@ -1,5 +1,7 @@
 //! One step: its attempts, and what its answer says.
 
+mod sip;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -60,6 +62,8 @@ struct Attempt {
     refused: Option<Pass>,
     /// When the request was sent that was let in, where an earlier one had to log in anew.
     restarted: Option<Moment>,
+    /// The answer says that polling on will change nothing.
+    is_final: bool,
 }
 
 impl Attempt {
@@ -95,7 +99,7 @@ impl Journey {
             start = attempt.restarted.unwrap_or(start);
             let again = step.retry.filter(|retry| {
                 let spent = self.clock.moment().since(start);
-                attempt.has_failed() && spent + retry.every < retry.until
+                attempt.has_failed() && !attempt.is_final && spent + retry.every < retry.until
             });
             if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
                 && !(again.is_some() && attempt.is_early)
@@ -149,6 +153,7 @@ impl Journey {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
             },
+            (_, Action::Sip(action)) => self.sip(place, action, vars, limit).await,
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
@@ -288,17 +293,26 @@ impl Journey {
         if let Some(pass) = &reply.pass {
             self.heed_the_door(&mut attempt, reply, pass);
         }
-        let failover = &self.component.failover;
-        if failover.step.or(self.component.health_step) == Some(place)
-            && let Some(expression) = &failover.served_by
-        {
-            attempt.served_by = scope.text(expression).map(|text| clean(&text, SERVED_BY_CAP));
-        }
+        self.read(place, &scope, &mut attempt);
         if let Some(pass) = &reply.pass {
             // An answer may echo what it was sent.
             let hide = |text: &mut String| *text = pass.credentials().redact(text);
             attempt.served_by.iter_mut().for_each(hide);
             attempt.failure.iter_mut().for_each(|failure| hide(&mut failure.reason));
+        }
+        attempt
+    }
+
+    /// Reads from an answer what other steps and the outage want to know of it.
+    fn read(&self, place: usize, scope: &Scope<'_>, attempt: &mut Attempt) {
+        let step = &self.component.journey[place];
+        attempt.is_final = attempt.failure.is_some()
+            && step.retry_while.as_ref().is_some_and(|pending| scope.holds(pending).is_err());
+        let failover = &self.component.failover;
+        if failover.step.or(self.component.health_step) == Some(place)
+            && let Some(expression) = &failover.served_by
+        {
+            attempt.served_by = scope.text(expression).map(|text| clean(&text, SERVED_BY_CAP));
         }
         attempt.onset_at = step.onset_at.as_ref().and_then(|expression| scope.time(expression));
         attempt.restored_at = step.restored_at.as_ref().and_then(|expression| scope.time(expression));
@@ -307,7 +321,6 @@ impl Journey {
             .iter()
             .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
-        attempt
     }
 
     /// What an answer says of our credentials, which stand before the component.
