@@ -186,3 +186,14 @@ target = "edge"
     let broken = Scenario::parse("cycle = \n", "drill.toml").unwrap_err().to_string();
     assert!(broken.starts_with("drill.toml:1: this is no TOML: "), "{broken}");
 }
+
+#[test]
+fn the_help_names_the_built_in_scenarios_and_the_document() {
+    use clap::CommandFactory as _;
+    let mut command = warroom::cli::Cli::command();
+    let help = command.find_subcommand_mut("sim").unwrap().render_help().to_string();
+    for name in Scenario::built_in_names() {
+        assert!(help.contains(name), "{name} is not in\n{help}");
+    }
+    assert!(help.contains("config/scenarios/README.md"), "{help}");
+}
