@@ -12,7 +12,7 @@ use hyper::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
 use crate::{
     clock::SharedClock,
     config::{
@@ -35,6 +35,7 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    pub(crate) line: Line,
     base: String,
     base_origin: Origin,
     secrets_allowed: bool,
@@ -90,6 +91,7 @@ impl Client {
             platform: platform.id.clone(),
             credentials,
             resolver: Resolver::new(),
+            line: Line::new(&platform.id, &*clock),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,
