@@ -22,6 +22,7 @@ mod schema;
 mod secret;
 mod settings;
 mod show;
+pub mod sip;
 pub mod template;
 mod unbuilt;
 mod values;

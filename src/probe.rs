@@ -15,8 +15,9 @@ mod plan;
 mod pool;
 mod resolve;
 pub mod schedule;
-mod tls;
+mod sip;
 
+use crate::platform::tls;
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

@@ -19,7 +19,11 @@ mod hostile;
 mod journeys;
 #[path = "probe/listing.rs"]
 mod listing;
+#[path = "probe/phone.rs"]
+mod phone;
 #[path = "probe/schedule.rs"]
 mod schedule;
+#[path = "probe/sip.rs"]
+mod sip;
 #[path = "probe/tls.rs"]
 mod tls;

@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn answer(span: Span, status: StatusCode) -> Answer {
-        let reply = Reply { status, headers: HeaderMap::new(), body: Bytes::new() };
+        let reply = Reply { status, headers: HeaderMap::new(), body: Bytes::new(), pass: None };
         let url = Url::parse("https://api.example.com/all").unwrap();
         Answer { span, outcome: Ok(reply), url, timings: Timings::default() }
     }

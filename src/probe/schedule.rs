@@ -28,13 +28,12 @@ use super::{
     client::Client,
     doubt::{Canary, Sights},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
-    listing::Key,
 };
 use crate::{
     clock::SharedClock,
     config::model::{Component, Rate},
     domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
-    platform::Credentials,
+    platform::{Credentials, Session},
 };
 use beat::Beat;
 use budget::Budget;
@@ -89,6 +88,11 @@ pub trait Prober: Send + Sync + 'static {
         self: Arc<Self>,
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+
+    /// Waits a few seconds at most for what goes on behind runs that have ended: calls that are being torn down.
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Prober for Journey {
@@ -101,6 +105,10 @@ impl Prober for Journey {
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
         Box::pin(async move { Self::clean_up(&self, leftovers).await })
+    }
+
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { Self::settle(&self).await })
     }
 }
 
@@ -116,7 +124,7 @@ struct Member {
     /// The longest that its health step may take.
     patience: Duration,
     /// What it asks for first, where one answer serves all that ask the same: these are probed together.
-    listing: Option<Key>,
+    listing: Option<String>,
     prober: Arc<dyn Prober>,
 }
 
@@ -150,11 +158,11 @@ struct Lever {
 }
 
 impl Schedule {
-    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `credentials` is asked
-    /// without any. Components without a supported step are never probed.
+    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `sessions` is asked
+    /// without credentials. Components without a supported step are never probed.
     pub fn start(
         components: &[Arc<Component>],
-        credentials: &BTreeMap<PlatformId, Credentials>,
+        sessions: &BTreeMap<PlatformId, Arc<Session>>,
         canary: &[Url],
         clock: &SharedClock,
         seed: u64,
@@ -173,8 +181,9 @@ impl Schedule {
             let health = &component.journey[health];
             let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
-                let credentials = credentials.get(id).cloned().unwrap_or_default();
-                clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
+                let session = sessions.get(id).cloned();
+                let session = session.unwrap_or_else(|| Session::fixed(Credentials::default()));
+                clients.push(Client::new(&component.platform, session, Arc::clone(clock)));
                 clients.len() - 1
             });
             let journey =
@@ -183,7 +192,7 @@ impl Schedule {
                 platform,
                 cadence: component.cadence,
                 patience,
-                listing: journey.first_listing().cloned(),
+                listing: journey.first_listing().map(str::to_owned),
                 prober: journey,
             }));
         }
@@ -255,13 +264,15 @@ fn start(
 /// one, and have one place.
 fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
     let mut groups: BTreeMap<(usize, Duration), Vec<Vec<usize>>> = BTreeMap::new();
-    let mut families: HashMap<(usize, Duration, &Key), usize> = HashMap::new();
+    let mut families: HashMap<(usize, Duration, &str), usize> = HashMap::new();
     let mut siblings: HashMap<usize, usize> = HashMap::new();
     for (place, member) in members.iter().enumerate() {
         let Some(member) = member else { continue };
         let group = groups.entry((member.platform, member.cadence)).or_default();
         let rank = match &member.listing {
-            Some(key) => *families.entry((member.platform, member.cadence, key)).or_insert(group.len()),
+            Some(key) => {
+                *families.entry((member.platform, member.cadence, key.as_str())).or_insert(group.len())
+            }
             None => group.len(),
         };
         match group.get_mut(rank) {
