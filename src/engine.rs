@@ -10,6 +10,7 @@
 //! before anyone is told of it.
 
 mod core;
+mod guard;
 mod past;
 mod secrets;
 mod task;
@@ -22,7 +23,11 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub use self::{secrets::of_platform as credentials, task::Ended};
+pub use self::{
+    guard::{ClockReport, SourceReport, read_once},
+    secrets::of_platform as credentials,
+    task::Ended,
+};
 use crate::{
     clock::SharedClock,
     config::model::Config,

@@ -90,7 +90,6 @@ fn the_contract_says_what_it_should() {
         "[[notify]]",
         "[[export]]",
         "[prometheus]",
-        "[clock]",
         "client_id",
         "access_key_id",
         "`sip` steps",

@@ -164,8 +164,13 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         ratio: history.failure_ratio.map(|(bad, of)| (number(bad), number(of))),
     };
     let mut measurement = Measurement::new(roster, thresholds, 1);
-    let error = history.stamp_error.map(Duration::from_secs_f64);
-    measurement.set_clock(ClockState::Ok, error);
+    let errors: BTreeMap<PlatformId, Duration> = measurement
+        .roster()
+        .components
+        .iter()
+        .filter_map(|card| Some((card.platform.clone(), Duration::from_secs_f64(history.stamp_error?))))
+        .collect();
+    measurement.set_clock(ClockState::Ok, errors.clone());
     let (mut told, mut records) = (Vec::new(), Vec::new());
     for line in history.probes.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         let numbers: Vec<f64> = line.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect();
@@ -174,7 +179,7 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
             "tick" => measurement.tick(now(numbers[0])),
             "clock" => {
                 let state = if line.contains("unsafe") { ClockState::Unsafe } else { ClockState::Ok };
-                measurement.set_clock(state, error);
+                measurement.set_clock(state, errors.clone());
                 Vec::new()
             }
             _ => measurement.observe(&report(line), now(numbers[1])).events,

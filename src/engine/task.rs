@@ -10,11 +10,12 @@ use tokio::{
 use super::{
     Request, Setup,
     core::{Beginning, Core, NewPace},
+    guard::ClockWatch,
     past::Past,
     secrets::Secrets,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{Corrected, SharedClock},
     config::model::Config,
     domain::{
         Command, Event, Moment, PlatformId, ProbeReport, RecoveryRecord, StepState, Verdict,
@@ -38,6 +39,10 @@ const SECRETS_PATIENCE: Duration = Duration::from_secs(1);
 const PENDING: &str = "they are still being fetched";
 /// When this task has not run for so long, nothing was seen in between.
 const ASLEEP: Duration = Duration::from_secs(5);
+/// So much sleep of the machine is a gap, however short the rest of the time that this task did not run.
+const SLEEP: Duration = Duration::from_secs(1);
+/// How long the state from before a reboot waits for the time sources, which tell how long ago that was.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// How often the core is asked what time alone has brought about.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -54,6 +59,7 @@ pub(super) struct Task {
     core: Core,
     config: Arc<Config>,
     clock: SharedClock,
+    watch: ClockWatch,
     seed: u64,
     requests: mpsc::UnboundedReceiver<Request>,
     store: Store,
@@ -63,6 +69,8 @@ pub(super) struct Task {
     locked_out: BTreeMap<PlatformId, String>,
     /// The last instant at which this task is known to have run.
     awake_at: Moment,
+    /// How long the machine has slept since it was started.
+    asleep: i64,
     /// A probe that began before this instant saw the world before a gap.
     seen_from: Moment,
 }
@@ -81,6 +89,9 @@ impl Task {
         store: Store,
     ) -> Self {
         let Setup { config, clock, seed, folder: _, listeners } = setup;
+        let corrected = Corrected::new(clock);
+        let watch = ClockWatch::start(&config, &corrected, seed);
+        let clock: SharedClock = corrected;
         let thresholds = Thresholds {
             failure: config.measurement.failure_threshold,
             ratio: config.measurement.failure_ratio,
@@ -98,19 +109,21 @@ impl Task {
             }),
             boot_id: boot_id(),
         });
-        let awake_at = clock.moment();
+        let (awake_at, asleep) = (clock.moment(), asleep(&clock));
         let locked_out = config.platforms.keys().map(|id| (id.clone(), PENDING.to_owned())).collect();
         Self {
             core,
             secrets: Secrets::of(&config),
             config,
             clock,
+            watch,
             seed,
             requests,
             store,
             credentials: BTreeMap::new(),
             locked_out,
             awake_at,
+            asleep,
             seen_from: Moment::from_nanos(i64::MIN),
         }
     }
@@ -124,6 +137,10 @@ impl Task {
             recoveries = past.recoveries.len(),
             "the engine begins"
         );
+        self.watch.remember(&past.events);
+        if self.wait_for_clock(&past).await {
+            return self.end(None).await;
+        }
         self.core.begin(past, self.clock.now());
         let mut probes = None;
         if !self.wait_for_secrets().await {
@@ -131,6 +148,33 @@ impl Task {
             self.probe(begun, ends).await;
         }
         self.end(probes.map(|probes| probes.schedule)).await
+    }
+
+    /// Where something was kept before the machine's last start, waits a little for the time sources: only they can tell how
+    /// wrong its length may be. Says whether the end was asked for meanwhile.
+    async fn wait_for_clock(&mut self, past: &Past) -> bool {
+        let boot_id = self.core.boot_id().to_owned();
+        let is_wanted =
+            past.kept.iter().any(|(_, kept)| kept.boot_id != boot_id && kept.wall_error.is_some());
+        if !is_wanted {
+            return false;
+        }
+        let patience = Instant::now() + CLOCK_PATIENCE;
+        loop {
+            tokio::select! {
+                biased;
+                request = self.requests.recv() => {
+                    if self.request(request, None) {
+                        return true;
+                    }
+                }
+                round = self.watch.next() => {
+                    self.watch.take_early(round, &mut self.core);
+                    return false;
+                }
+                () = tokio::time::sleep_until(patience) => return false,
+            }
+        }
     }
 
     /// Waits a little for the secrets that are at hand; says whether the end was asked for meanwhile.
@@ -163,6 +207,7 @@ impl Task {
             self.seed,
             out,
         );
+        self.watch.use_clients(schedule.clients());
         set_paces(&schedule, self.core.paces());
         Probes { schedule, reports }
     }
@@ -191,6 +236,7 @@ impl Task {
                         *probes = self.begin_probes();
                     }
                 }
+                round = self.watch.next() => self.watch.take(round, &mut self.core),
                 taken = probes.reports.recv_many(&mut batch, BATCH), if !probes.reports.is_closed() => {
                     self.notice_gap();
                     for output in batch.drain(..taken) {
@@ -205,9 +251,20 @@ impl Task {
     fn notice_gap(&mut self) {
         let now = self.clock.now();
         let last = std::mem::replace(&mut self.awake_at, now.moment);
-        if now.moment.since(last) >= ASLEEP {
+        let asleep = asleep(&self.clock);
+        let slept = asleep.saturating_sub(std::mem::replace(&mut self.asleep, asleep));
+        let slept = Duration::from_nanos(u64::try_from(slept).unwrap_or(0));
+        if slept >= SLEEP {
+            self.watch.slept();
+        }
+        if slept >= SLEEP || now.moment.since(last) >= ASLEEP {
             self.seen_from = now.moment;
-            self.core.gap(last, "warroom did not run: suspended, stopped or starved", now);
+            let reason = if slept >= SLEEP {
+                "the machine was suspended"
+            } else {
+                "warroom did not run: stopped or starved"
+            };
+            self.core.gap(last, reason, now);
         }
     }
 
@@ -268,6 +325,7 @@ impl Task {
 
     fn tick(&mut self, schedule: &ScheduleHandle) {
         self.notice_gap();
+        self.watch.look(&mut self.core);
         let paces = self.core.tick(self.clock.now());
         set_paces(schedule, paces);
     }
@@ -353,6 +411,11 @@ async fn sleep_until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// For how many nanoseconds the machine has slept, by its two monotonic clocks.
+fn asleep(clock: &SharedClock) -> i64 {
+    clock.moment().as_nanos().saturating_sub(clock.awake().as_nanos())
 }
 
 /// Which boot of the machine this is; monotonic instants of another one mean nothing here.

@@ -12,7 +12,7 @@ use hyper::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
 use crate::{
     clock::SharedClock,
     config::{
@@ -35,6 +35,8 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    /// What its answers say of the time.
+    pub(crate) dates: Dates,
     base: String,
     base_origin: Origin,
     secrets_allowed: bool,
@@ -93,11 +95,18 @@ impl Client {
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,
+            dates: Dates::default(),
             base: platform.base_url.as_str().trim_end_matches('/').to_owned(),
             base_origin,
             secrets_allowed,
             routes: Mutex::default(),
         })
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub const fn platform(&self) -> &PlatformId {
+        &self.platform
     }
 
     /// Where a rendered `get = "…"` leads: a whole URL as it stands, a path below the base URL.
