@@ -15,6 +15,7 @@ mod plan;
 mod pool;
 mod resolve;
 pub mod schedule;
+mod sip;
 mod tls;
 
 pub use client::Client;

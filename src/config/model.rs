@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time
 use secrecy::SecretString;
 use url::Url;
 
-use super::template::Template;
+use super::{presets::Requirement, template::Template};
 use crate::{
     domain::{ComponentId, Environment, PlatformId, Roster, Tier},
     expression::Expression,
@@ -140,6 +140,9 @@ pub enum PlatformKind {
 }
 
 impl PlatformKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Genesys, Self::Cxone, Self::Http];
+
     /// The word in the config.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -275,6 +278,9 @@ pub struct Step {
     pub capture: Vec<(String, Expression)>,
     /// Polls the step until it passes.
     pub retry: Option<Retry>,
+    /// Polls only while this holds of the answer; one of which it does not hold fails the step at once. Polls after every
+    /// failure where there is none.
+    pub retry_while: Option<Expression>,
     /// Runs together with the step before.
     pub parallel: bool,
     /// Runs whatever happened before and is never part of the verdict.
@@ -285,6 +291,11 @@ pub struct Step {
     pub onset_at: Option<Expression>,
     /// When the platform saw the failure end.
     pub restored_at: Option<Expression>,
+    /// How old an answer may be that it takes over from the same request of another component; `None` where it sends its
+    /// own always.
+    pub shared: Option<Duration>,
+    /// What the platform's login must be allowed for it.
+    pub requires: Requirement,
 }
 
 /// What a step does.
@@ -294,9 +305,11 @@ pub enum Action {
     Http(HttpAction),
     /// Opens and closes a TCP connection.
     Tcp(Template),
+    /// One SIP exchange.
+    Sip(SipAction),
     /// A kind that this version cannot run.
     Unsupported {
-        /// Its key in the config: `sip`.
+        /// Its key in the config: `use`.
         kind: &'static str,
         /// Its target as written.
         target: String,
@@ -314,6 +327,41 @@ pub struct HttpAction {
     pub headers: Vec<(String, Template)>,
     /// What is sent.
     pub body: Option<Body>,
+}
+
+/// One SIP exchange.
+#[derive(Clone, Debug)]
+pub struct SipAction {
+    /// Where it goes: `sip:host:5060;transport=udp`.
+    pub address: Template,
+    /// What is asked.
+    pub method: SipMethod,
+    /// Who is asked for, where the address does not say.
+    pub to: Option<Template>,
+    /// Who asks: a user, or `user@host`.
+    pub from: Option<Template>,
+    /// Headers besides the exchange's own, names as they are written.
+    pub headers: Vec<(String, Template)>,
+    /// Whether any final answer but a 503 counts, not only a 2xx: each proves a live stack.
+    pub any_answer: bool,
+}
+
+/// What a SIP step asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipMethod {
+    /// OPTIONS: would a call be taken?
+    Options,
+    /// INVITE: a call is placed.
+    Call(CallEnd),
+}
+
+/// How a call that is placed ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// As soon as it rings.
+    Cancel,
+    /// As soon as it is answered.
+    Complete,
 }
 
 /// The body of a request.

@@ -28,7 +28,8 @@ struct Span(#[schemars(regex(pattern = r"^\s*[0-9]+\s*[a-zA-Z]+(\s*[0-9]+\s*[a-z
 #[schemars(transparent)]
 struct PerTime(#[schemars(regex(pattern = r"^\s*[1-9][0-9]*\s*/\s*(s|sec|min|m|h|hour)\s*$"))] String);
 
-/// A CEL expression over `status`, `headers`, `body`, `latency_ms` and `vars`.
+/// A CEL expression over `status`, `headers`, `body`, `latency_ms` and `vars`; of a SIP step over `status`, `reason`,
+/// `headers`, `contact_host`, `latency_ms` and `vars`.
 #[derive(JsonSchema)]
 #[schemars(transparent)]
 struct Cel(String);
@@ -331,9 +332,19 @@ struct Step {
     head: Option<String>,
     /// `host:port` that must accept a connection.
     tcp: Option<String>,
-    /// A SIP address that must answer OPTIONS.
+    /// A SIP address that must answer: `"sip:host:5060;transport=udp"`; udp, tcp or tls, `sips:` being tls.
     sip: Option<String>,
-    /// A preset: `"genesys/trunk"`.
+    /// Of a SIP step: what is asked, `options` unless told.
+    method: Option<SipMethod>,
+    /// Of a SIP call: how it ends, `cancel` unless told.
+    answer: Option<CallEnd>,
+    /// Of a SIP step: which final answers count, `success` unless told; a 503 never does.
+    answers: Option<SipAnswers>,
+    /// Of a SIP step: who asks, a user or `user@host`; `warroom` unless told.
+    from: Option<String>,
+    /// Of a SIP step: who is asked for, where the address does not say.
+    to: Option<String>,
+    /// A preset: `"genesys/trunk"`; takes `name`, `health`, `parallel` and `timeout` besides.
     #[schemars(rename = "use")]
     preset: Option<String>,
     /// A JSON body.
@@ -360,6 +371,46 @@ struct Step {
     onset_at: Option<Cel>,
     /// When the platform saw the failure end.
     restored_at: Option<Cel>,
+    /// How old an answer to the same request may be that another component was given; then one request feeds both.
+    shared: Option<Span>,
+    /// What the platform's login must be allowed.
+    requires: Option<Requires>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Requires {
+    /// Permissions, any one of which suffices.
+    permissions: Option<Vec<String>>,
+    /// OAuth scopes.
+    scopes: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SipMethod {
+    /// OPTIONS: would a call be taken?
+    Options,
+    /// INVITE: a call is placed.
+    Call,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum CallEnd {
+    /// As soon as it rings.
+    Cancel,
+    /// As soon as it is answered.
+    Complete,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SipAnswers {
+    /// A 2xx.
+    Success,
+    /// Any final answer but a 503: each proves a live stack.
+    Any,
 }
 
 #[derive(JsonSchema)]
@@ -369,6 +420,9 @@ struct Retry {
     every: Span,
     /// Time after which the step has failed.
     until: Span,
+    /// Polls only while this holds of the answer; one of which it does not hold fails the step at once.
+    #[schemars(rename = "while")]
+    pending: Option<Cel>,
 }
 
 #[derive(JsonSchema)]

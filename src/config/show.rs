@@ -5,7 +5,11 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use super::{
-    model::{Action, Body, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, Step, Text},
+    model::{
+        Action, Body, CallEnd, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, SipAction,
+        SipMethod, Step, Text,
+    },
+    template::Template,
     values::in_words,
 };
 use crate::{domain::ComponentCard, expression::Expression};
@@ -194,6 +198,7 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
             }
         }
         Action::Tcp(address) => page.put("tcp", address.source()),
+        Action::Sip(sip) => show_sip(page, sip),
         Action::Unsupported { kind, target } => page.put(kind, target.as_str()),
     }
     page.put_texts("expect", step.expect.iter().map(Expression::source));
@@ -201,10 +206,10 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     page.put_table("capture", captures.collect());
     if let Some(retry) = step.retry {
         let spans = [("every", retry.every), ("until", retry.until)];
-        page.put_table(
-            "retry",
-            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect(),
-        );
+        let mut table: Table =
+            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect();
+        table.extend(step.retry_while.iter().map(|while_| ("while".to_owned(), while_.source().into())));
+        page.put_table("retry", table);
     }
     page.put("timeout", in_words(step.timeout));
     for (key, flag) in [("parallel", step.parallel), ("cleanup", step.cleanup), ("health", health)] {
@@ -214,6 +219,28 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     }
     page.put_some("onset_at", step.onset_at.as_ref().map(Expression::source));
     page.put_some("restored_at", step.restored_at.as_ref().map(Expression::source));
+    page.put_some("shared", step.shared.map(in_words));
+    let required = [("permissions", &step.requires.permissions_any_of), ("scopes", &step.requires.scopes)];
+    let required = required.into_iter().filter(|(_, texts)| !texts.is_empty());
+    page.put_table(
+        "requires",
+        required.map(|(key, texts)| (key.to_owned(), Value::from(texts.clone()))).collect(),
+    );
+}
+
+fn show_sip(page: &mut Page, sip: &SipAction) {
+    page.put("sip", sip.address.source());
+    if let SipMethod::Call(end) = sip.method {
+        page.put("method", "call");
+        page.put("answer", if end == CallEnd::Cancel { "cancel" } else { "complete" });
+    }
+    if sip.any_answer {
+        page.put("answers", "any");
+    }
+    page.put_some("from", sip.from.as_ref().map(Template::source));
+    page.put_some("to", sip.to.as_ref().map(Template::source));
+    let headers = sip.headers.iter().map(|(name, text)| (name.clone(), Value::from(text.source())));
+    page.put_table("headers", headers.collect());
 }
 
 fn json_value(json: &JsonTemplate) -> Value {

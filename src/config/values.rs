@@ -16,12 +16,12 @@ use crate::expression::{Expression, clean};
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// What to write in a secret's place.
-pub(super) const SECRET_CURE: &str =
+pub(crate) const SECRET_CURE: &str =
     "write { env = \"NAME\" }, { file = \"PATH\" } or { command = [\"program\", \"argument\"] }";
 
 impl Entry<'_, '_> {
     /// A duration over zero: `"500ms"`, `"5s"`, `"24h"`.
-    pub(super) fn duration(&self) -> Option<Duration> {
+    pub(crate) fn duration(&self) -> Option<Duration> {
         let written = self.value.get_ref().as_str();
         let duration = written
             .and_then(|text| humantime::parse_duration(text.trim()).ok())
@@ -33,7 +33,7 @@ impl Entry<'_, '_> {
     }
 
     /// A rate: `"240/min"`.
-    pub(super) fn rate(&self) -> Option<Rate> {
+    pub(crate) fn rate(&self) -> Option<Rate> {
         let rate = self.value.get_ref().as_str().and_then(|text| {
             let (count, unit) = text.split_once('/')?;
             let seconds = match unit.trim() {
@@ -54,7 +54,7 @@ impl Entry<'_, '_> {
     }
 
     /// A whole `http` or `https` URL without credentials in it.
-    pub(super) fn http_url(&self) -> Option<Url> {
+    pub(crate) fn http_url(&self) -> Option<Url> {
         let text = self.text()?;
         match http_url(text) {
             Ok(url) => Some(url),
@@ -73,7 +73,7 @@ impl Entry<'_, '_> {
     }
 
     /// A reference to a secret.
-    pub(super) fn secret(&self) -> Option<Secret> {
+    pub(crate) fn secret(&self) -> Option<Secret> {
         if self.value.get_ref().as_table().is_none() {
             self.wrong_secret("is written in the file, where a secret must never stand", SECRET_CURE);
             return None;
@@ -116,7 +116,7 @@ impl Entry<'_, '_> {
     }
 
     /// A header's value: a text, or a reference to a secret.
-    pub(super) fn header_text(&self) -> Option<Text> {
+    pub(crate) fn header_text(&self) -> Option<Text> {
         if self.value.get_ref().is_table() {
             return self.secret().map(Text::Secret);
         }
@@ -128,7 +128,7 @@ impl Entry<'_, '_> {
     }
 
     /// A text that may be sent as a header's value.
-    pub(super) fn header_value(&self) -> Option<&str> {
+    pub(crate) fn header_value(&self) -> Option<&str> {
         let text = self.value.get_ref().as_str();
         match text {
             Some(text) if HeaderValue::from_str(text).is_ok() => Some(text),
@@ -144,7 +144,7 @@ impl Entry<'_, '_> {
     }
 
     /// The key as a header's name, in lower case.
-    pub(super) fn header_name(&self) -> Option<String> {
+    pub(crate) fn header_name(&self) -> Option<String> {
         let name = HeaderName::from_bytes(self.name.as_bytes()).ok();
         if name.is_none() {
             self.error(
@@ -156,7 +156,7 @@ impl Entry<'_, '_> {
     }
 
     /// A CEL expression over the given variables.
-    pub(super) fn expression(&self, roots: &[&str]) -> Option<Expression> {
+    pub(crate) fn expression(&self, roots: &[&str]) -> Option<Expression> {
         let text = self.text()?;
         match Expression::compile_for(text, roots) {
             Ok(expression) => Some(expression),
@@ -182,7 +182,7 @@ impl Entry<'_, '_> {
     }
 
     /// One of a few words.
-    pub(super) fn word<'w>(&self, words: &[&'w str]) -> Option<&'w str> {
+    pub(crate) fn word<'w>(&self, words: &[&'w str]) -> Option<&'w str> {
         let text = self.text()?;
         if let Some(word) = words.iter().find(|word| **word == text) {
             return Some(word);
@@ -195,7 +195,7 @@ impl Entry<'_, '_> {
     }
 
     /// An id: letters, digits, `_`, `-` and `.`, at most 64 of them.
-    pub(super) fn id(&self) -> Option<String> {
+    pub(crate) fn id(&self) -> Option<String> {
         let text = self.text()?;
         if !is_id(text) {
             self.wrong("an id is 1 to 64 letters, digits, `_`, `-` or `.`, beginning with a letter or digit");
@@ -205,7 +205,7 @@ impl Entry<'_, '_> {
     }
 
     /// `host:port`, where the host may hold `{name}`s.
-    pub(super) fn host_and_port(&self) -> Option<Template> {
+    pub(crate) fn host_and_port(&self) -> Option<Template> {
         let text = self.line()?;
         let port = text.rsplit_once(':').filter(|(host, port)| {
             !host.is_empty()
@@ -221,7 +221,7 @@ impl Entry<'_, '_> {
     }
 
     /// `address:port` that something listens on.
-    pub(super) fn listen(&self) -> Option<std::net::SocketAddr> {
+    pub(crate) fn listen(&self) -> Option<std::net::SocketAddr> {
         let address = self.value.get_ref().as_str().and_then(|text| text.parse().ok());
         if address.is_none() {
             self.wrong("it must be an address and a port such as \"127.0.0.1:9464\"");
@@ -231,7 +231,7 @@ impl Entry<'_, '_> {
 }
 
 /// Why a text is no usable URL.
-pub(super) enum UrlError {
+pub(crate) enum UrlError {
     /// It carries a user or password.
     Credentials,
     /// It is no whole `http` or `https` URL.
@@ -239,7 +239,7 @@ pub(super) enum UrlError {
 }
 
 /// A whole `http` or `https` URL.
-pub(super) fn http_url(text: &str) -> Result<Url, UrlError> {
+pub(crate) fn http_url(text: &str) -> Result<Url, UrlError> {
     let url = Url::parse(text).map_err(|_| UrlError::Form)?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(UrlError::Form);
@@ -263,20 +263,20 @@ pub(crate) fn is_confidential(url: &Url) -> bool {
 }
 
 /// Whether a header of that name carries a secret.
-pub(super) fn is_secret_header(name: &str) -> bool {
+pub(crate) fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie" | "x-api-key" | "x-auth-token")
         || ["secret", "password", "api-key", "apikey", "token"].iter().any(|part| name.contains(part))
 }
 
 /// Whether a text is an id.
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.'))
 }
 
 /// A duration as it is written in a config: `"500ms"`.
-pub(super) fn in_words(duration: Duration) -> String {
+pub(crate) fn in_words(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }

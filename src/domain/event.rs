@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ComponentId, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
-    record::ClockState, time::rfc3339_millis,
+    chain::Link, record::ClockState, time::rfc3339_millis,
 };
 
 /// One thing that happened. `at` is always the time of emission.
@@ -143,6 +143,9 @@ pub struct OutageView {
     pub blind_probes: u32,
     /// Seconds of it in which the runner saw nothing.
     pub gap_seconds: f64,
+    /// The links of the chain that failed in it, those that are back first.
+    #[serde(default)]
+    pub links: Vec<Link>,
 }
 
 /// Another one serves.

@@ -2,6 +2,7 @@
 //!
 //! Invariants: reports come in the order of their ends; the same reports at the same instants give the same events.
 
+mod chain;
 mod judging;
 mod kept;
 mod pace;
@@ -75,10 +76,19 @@ struct Latest {
     span: Span,
     evidence: Span,
     last_good_start: Option<Moment>,
-    /// Every step that failed, that of the evidence first, and when the platform saw it begin.
-    failed_steps: Vec<(String, Option<DateTime<Utc>>)>,
+    /// Every step that failed, that of the evidence first.
+    failed_steps: Vec<SeenFailing>,
     reason: Option<String>,
     health_passed: Option<bool>,
+}
+
+/// One step that failed in a probe.
+#[derive(Debug)]
+struct SeenFailing {
+    step: String,
+    span: Span,
+    /// When the platform saw the failure begin.
+    onset_at: Option<DateTime<Utc>>,
 }
 
 /// What a report led to.
@@ -196,6 +206,7 @@ impl Measurement {
         if overtaken {
             return Observed::nothing(events);
         }
+        let turned = self.see_links(place, report);
         let mut tracker = std::mem::take(&mut self.components[place].tracker);
         let mut ids = self.ids.clone();
         let failing = self.failing(place, &judged.failing);
@@ -232,6 +243,7 @@ impl Measurement {
             events.extend(self.tell(place, change, now, judged.reason.as_deref()));
         }
         events.extend(self.breach(place, now, judged.verdict.is_bad()));
+        events.extend(self.tell_links(place, &turned, &events, now));
         let bad_evidence = if counted == Counted::Bad { bad_evidence } else { Vec::new() };
         Observed { events, counted, bad_evidence, freed }
     }
@@ -250,7 +262,14 @@ impl Measurement {
             span: report.span,
             evidence: report.evidence,
             last_good_start: component.goods.last_start_before(report.evidence),
-            failed_steps: failed.iter().map(|step| (step.name.to_string(), step.onset_at)).collect(),
+            failed_steps: failed
+                .iter()
+                .map(|step| SeenFailing {
+                    step: step.name.to_string(),
+                    span: step.span.unwrap_or(report.evidence),
+                    onset_at: step.onset_at,
+                })
+                .collect(),
             reason: report.reason.clone(),
             health_passed: report.health_passed,
         });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, PathName, Percent, Tier};
+use super::{ComponentId, PathName, Percent, Tier, chain::ChainHealth};
 
 /// How a recovery met its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -137,6 +137,9 @@ pub struct RecoveryRecord {
     pub id: String,
     /// The `tenant` of the config.
     pub tenant_id: String,
+    /// Which links of the chain failed, and which one held the recovery back.
+    #[serde(flatten)]
+    pub chain: ChainHealth,
     /// Platform stamps that were left aside, and why; empty when none was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -4,6 +4,7 @@
 //! depends on when it is asked, only on the verdicts and their evidence.
 
 mod bounds;
+mod chain;
 mod outage;
 
 use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
@@ -13,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     bounds::{Bounds, StampNote},
+    chain::{Chain, FailedStep},
     outage::{Failing, Outage},
 };
-use super::{Moment, Phase, Span, Verdict, record::ClockState, time::Now};
+use super::{ComponentId, Moment, Phase, Span, StepReport, Verdict, record::ClockState, time::Now};
 
 /// How many good probes are remembered to find the last one that ended before a failure began; probes overlap only in a
 /// burst, where at most a handful are under way.
@@ -50,7 +52,7 @@ pub struct Judgement<'a> {
     /// Every failing part of a bad verdict; empty otherwise.
     pub failing: Vec<Failing<'a>>,
     /// Every part of a good verdict: whose probe, and when it ran. Empty otherwise.
-    pub passing: Vec<(&'a super::ComponentId, Span)>,
+    pub passing: Vec<(&'a ComponentId, Span)>,
     /// Why the verdict is bad or blind.
     pub why: Option<&'a str>,
     /// Times that steps of the own journey give for the end of their failure, with the step's name.
@@ -158,6 +160,12 @@ impl Tracker {
     /// The outage or the draft of one, to set what only its keeper knows.
     pub(super) fn outage_mut(&mut self) -> Option<&mut Outage> {
         self.outage.as_mut()
+    }
+
+    /// Takes in what a probe of a part of the chain saw of its steps, whatever it says of the whole; says whether a link
+    /// came back or went again.
+    pub fn see(&mut self, part: &ComponentId, steps: &[StepReport], probe: Span) -> bool {
+        self.outage.as_mut().is_some_and(|outage| outage.chain.see(part, steps, probe))
     }
 
     /// Takes one verdict.

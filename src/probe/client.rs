@@ -12,7 +12,7 @@ use hyper::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
 use crate::{
     clock::SharedClock,
     config::{
@@ -35,6 +35,7 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    pub(crate) line: Line,
     /// What its answers say of the time.
     pub(crate) dates: Dates,
     base: String,
@@ -92,6 +93,7 @@ impl Client {
             platform: platform.id.clone(),
             credentials,
             resolver: Resolver::new(),
+            line: Line::new(&platform.id, &*clock),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,

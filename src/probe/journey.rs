@@ -161,6 +161,7 @@ impl Journey {
                     report.steps[place] = step;
                 }
             }
+            self.settle().await;
             return report;
         }
     }
@@ -232,6 +233,11 @@ impl Journey {
         }
         drop(leftovers.permit);
         (steps, signals)
+    }
+
+    /// Waits a few seconds at most for calls of this platform that are being torn down.
+    pub async fn settle(&self) {
+        self.client.line.settle().await;
     }
 
     /// Whether a step needs nothing that another one captures.

@@ -37,6 +37,8 @@ pub(crate) enum Planned {
     Late,
     /// A TCP connection.
     Tcp,
+    /// A SIP exchange.
+    Sip,
     /// Nothing that this version can do.
     Unsupported,
 }
@@ -72,6 +74,7 @@ pub(crate) fn plan(component: &Component, client: &Client) -> Vec<Plan> {
             let action = match &step.action {
                 Action::Unsupported { .. } => Planned::Unsupported,
                 Action::Tcp(_) => Planned::Tcp,
+                Action::Sip(_) => Planned::Sip,
                 Action::Http(_) if changing => Planned::Late,
                 Action::Http(action) => match ask(client, action, &component.vars) {
                     Ok(ask) => Planned::Ready(Box::new(ask)),
@@ -155,6 +158,11 @@ fn names(action: &Action) -> BTreeSet<String> {
     match action {
         Action::Unsupported { .. } => {}
         Action::Tcp(target) => collect(target, &mut names),
+        Action::Sip(sip) => {
+            let headers = sip.headers.iter().map(|(_, value)| value);
+            let all = [&sip.address].into_iter().chain(&sip.to).chain(&sip.from).chain(headers);
+            all.for_each(|template| collect(template, &mut names));
+        }
         Action::Http(http) => {
             collect(&http.url, &mut names);
             http.headers.iter().for_each(|(_, value)| collect(value, &mut names));

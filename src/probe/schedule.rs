@@ -88,6 +88,11 @@ pub trait Prober: Send + Sync + 'static {
         self: Arc<Self>,
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+
+    /// Waits a few seconds at most for what goes on behind runs that have ended: calls that are being torn down.
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Prober for Journey {
@@ -100,6 +105,10 @@ impl Prober for Journey {
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
         Box::pin(async move { Self::clean_up(&self, leftovers).await })
+    }
+
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { Self::settle(&self).await })
     }
 }
 

@@ -49,6 +49,13 @@ impl Trust {
         Self { ca_file, config: OnceCell::new() }
     }
 
+    /// A connector that offers no protocol to choose from, as peers expect that speak something else than HTTP.
+    pub(crate) async fn connector_without_protocols(&self) -> Result<TlsConnector, Failure> {
+        let mut config = ClientConfig::clone(self.connector().await?.config());
+        config.alpn_protocols.clear();
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+
     /// A connector; the first call reads the roots from disk. A failed one is tried again the next time.
     pub(crate) async fn connector(&self) -> Result<TlsConnector, Failure> {
         let config = self

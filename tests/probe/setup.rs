@@ -41,11 +41,14 @@ pub(crate) fn step(name: &str, action: Action) -> Step {
         expect: Vec::new(),
         capture: Vec::new(),
         retry: None,
+        retry_while: None,
         parallel: false,
         cleanup: false,
         timeout: Duration::from_secs(2),
         onset_at: None,
         restored_at: None,
+        shared: None,
+        requires: Default::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::ink::Ink;
+use super::{chain, ink::Ink};
 use crate::{
     console::{
         state::State,
@@ -106,9 +106,10 @@ pub(super) fn sentence(
             let high = high.map_or_else(|| "?".to_owned(), |high| format!("{high:.1}"));
             (
                 format!(
-                    "{} after {:.1} s ({low:.1} {} {high}), {} % used{certain}",
+                    "{} after {:.1} s{} ({low:.1} {} {high}), {} % used{certain}",
                     record.status.word(),
                     record.measured_rto_seconds,
+                    chain::held_back_briefly(record),
                     theme.symbols.range,
                     record.rto_used_percentage
                 ),

@@ -56,6 +56,7 @@ impl Measurement {
             root_cause: None,
             id: outage.id.clone(),
             tenant_id: self.roster.tenant.clone(),
+            chain: outage.chain.health(outage.t_detect, closed.t_restore),
             notes: closed.bounds.notes.iter().map(|note| format!("{}: {}", note.step, note.why)).collect(),
         }
     }

@@ -119,6 +119,7 @@ impl Measurement {
             failed_steps: outage.failed_steps.clone(),
             blind_probes: outage.blind_probes,
             gap_seconds: outage.gap.as_secs_f64(),
+            links: outage.chain.links(outage.t_detect),
         })
     }
 }

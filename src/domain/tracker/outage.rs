@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Judgement, Rules,
     bounds::{Side, Stamp, StampNote},
+    chain::{Chain, FailedStep},
 };
 use crate::domain::{ComponentId, Moment, Span, Verdict, record::ClockState, time::Now};
 
@@ -20,8 +21,8 @@ pub struct Failing<'a> {
     pub evidence: Span,
     /// The latest start of a good probe of this part that had ended by then.
     pub last_good_start: Option<Moment>,
-    /// What failed, as records name it, the step that is the evidence first; and when the platform itself saw it begin.
-    pub failed_steps: Vec<(String, Option<DateTime<Utc>>)>,
+    /// What failed, the step that is the evidence first.
+    pub failed_steps: Vec<FailedStep<'a>>,
 }
 
 /// An outage, confirmed or still a draft.
@@ -75,6 +76,9 @@ pub struct Outage {
     pub onset_stamps: Vec<Stamp>,
     /// Stamps that were left aside.
     pub stamp_notes: Vec<StampNote>,
+    /// The links that failed, and since when they are back.
+    #[serde(default)]
+    pub chain: Chain,
     pub(super) parts: Vec<Part>,
 }
 
@@ -140,6 +144,7 @@ impl Outage {
             sure_before: None,
             onset_stamps: Vec::new(),
             stamp_notes: Vec::new(),
+            chain: Chain::default(),
             parts: Vec::new(),
         }
     }
@@ -168,10 +173,11 @@ impl Outage {
         }
         self.last_bad_start = self.last_bad_start.max(evidence.start);
         self.last_bad_end = self.last_bad_end.max(evidence.end);
-        for (step, onset_at) in &failing.failed_steps {
-            if !self.failed_steps.contains(step) {
-                self.failed_steps.push(step.clone());
-                let stamp = onset_at.map(|at| Stamp::new(step, Side::Onset, at, stamp_error, now));
+        for step in &failing.failed_steps {
+            self.chain.fail(failing.part, step);
+            if !self.failed_steps.contains(&step.name) {
+                self.failed_steps.push(step.name.clone());
+                let stamp = step.onset_at.map(|at| Stamp::new(&step.name, Side::Onset, at, stamp_error, now));
                 self.onset_stamps.extend(stamp);
             }
         }
@@ -284,6 +290,7 @@ impl Outage {
         for stamp in &mut self.onset_stamps {
             stamp.at = moved(stamp.at);
         }
+        self.chain.carry_over(shift);
         self.clock_error += error.unwrap_or_default();
     }
 }

@@ -1,5 +1,7 @@
 //! One step: its attempts, and what its answer says.
 
+mod sip;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -56,6 +58,8 @@ struct Attempt {
     route: Option<Arc<Route>>,
     /// An answer came that is no error of the server's: polling may only have come too early.
     is_early: bool,
+    /// The answer says that polling on will change nothing.
+    is_final: bool,
 }
 
 impl Attempt {
@@ -89,7 +93,7 @@ impl Journey {
             signals.add(attempt.signals);
             let again = step.retry.filter(|retry| {
                 let spent = self.clock.moment().since(start);
-                attempt.has_failed() && spent + retry.every < retry.until
+                attempt.has_failed() && !attempt.is_final && spent + retry.every < retry.until
             });
             if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
                 && !(again.is_some() && attempt.is_early)
@@ -143,6 +147,7 @@ impl Journey {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
             },
+            (_, Action::Sip(action)) => self.sip(place, action, vars, limit).await,
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
@@ -247,6 +252,15 @@ impl Journey {
         if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
             attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
         }
+        self.read(place, &scope, &mut attempt);
+        attempt
+    }
+
+    /// Reads from an answer what other steps and the outage want to know of it.
+    fn read(&self, place: usize, scope: &Scope<'_>, attempt: &mut Attempt) {
+        let step = &self.component.journey[place];
+        attempt.is_final = attempt.failure.is_some()
+            && step.retry_while.as_ref().is_some_and(|pending| scope.holds(pending).is_err());
         let failover = &self.component.failover;
         if failover.step.or(self.component.health_step) == Some(place)
             && let Some(expression) = &failover.served_by
@@ -260,7 +274,6 @@ impl Journey {
             .iter()
             .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
-        attempt
     }
 }
 
