@@ -11,8 +11,8 @@
 
 mod core;
 mod guard;
+mod logins;
 mod past;
-mod secrets;
 mod task;
 
 use std::{
@@ -25,7 +25,6 @@ use tokio::sync::mpsc;
 
 pub use self::{
     guard::{ClockReport, SourceReport, read_once},
-    secrets::of_platform as credentials,
     task::Ended,
 };
 use crate::{
