@@ -10,8 +10,8 @@
 //! before anyone is told of it.
 
 mod core;
+mod logins;
 mod past;
-mod secrets;
 mod task;
 
 use std::{
@@ -22,7 +22,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub use self::{secrets::of_platform as credentials, task::Ended};
+pub use self::task::Ended;
 use crate::{
     clock::SharedClock,
     config::model::Config,

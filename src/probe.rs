@@ -15,8 +15,8 @@ mod pool;
 mod resolve;
 pub mod schedule;
 mod sip;
-mod tls;
 
+use crate::platform::tls;
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

@@ -89,7 +89,7 @@ pub struct Platform {
     pub id: PlatformId,
     /// Its kind.
     pub kind: PlatformKind,
-    /// What a step's path is joined to.
+    /// What a step's path is joined to; where its login has a [`Discovery`], what that finds takes its place.
     pub base_url: Url,
     /// Headers that every request carries; values may be secrets.
     pub headers: Vec<(String, Text)>,
@@ -97,7 +97,7 @@ pub struct Platform {
     pub bearer: Option<Secret>,
     /// Our own ceiling.
     pub rate_limit: Option<Rate>,
-    /// Logs in with these; not built yet, so such a platform's requests carry no token.
+    /// Logs in with these.
     pub login: Option<Login>,
     /// PEM certificates of a private authority, trusted besides the machine's own.
     pub ca_file: Option<PathBuf>,
@@ -112,8 +112,27 @@ pub struct Login {
     pub id: Secret,
     /// `client_secret` or `access_key_secret`.
     pub secret: Secret,
-    /// The organisation that the token must belong to.
+    /// `client_id` and `client_secret` of a back-end app, beside an access key.
+    pub app: Option<(Secret, Secret)>,
+    /// Genesys Cloud: the organisation that the token must belong to.
     pub organization_id: Option<String>,
+    /// `CXone`: the tenant that the token must belong to.
+    pub tenant_id: Option<String>,
+    /// `CXone`: who is asked where the tenant's hosts are.
+    pub discovery: Option<Discovery>,
+}
+
+/// Asks where a tenant's hosts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Who is asked.
+    pub url: Url,
+    /// For which tenant.
+    pub tenant_id: String,
+    /// The config names who is asked, and so vouches for whatever host is answered.
+    pub is_own: bool,
+    /// Whether it finds the token endpoint too, because the config does not name one.
+    pub finds_login: bool,
 }
 
 /// A text that is either written in the file or secret.

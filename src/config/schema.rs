@@ -206,7 +206,8 @@ enum PlatformKind {
 struct Platform {
     /// What it speaks.
     kind: PlatformKind,
-    /// What a step's path is joined to; required unless a `genesys` platform names its region.
+    /// What a step's path is joined to; required unless a `genesys` platform names its region or a `cxone` platform its
+    /// tenant.
     base_url: Option<String>,
     /// Headers that every request carries.
     headers: Option<BTreeMap<String, PlainOrSecret>>,
@@ -218,13 +219,17 @@ struct Platform {
     ca_file: Option<String>,
     /// `genesys`: its AWS region, which sets the login and API hosts.
     region: Option<String>,
-    /// `genesys`, `cxone`: where tokens come from, in place of the region's host.
+    /// `genesys`, `cxone`: where tokens come from, in place of the region's or the tenant's host.
     login_url: Option<String>,
-    /// `genesys`, `cxone`: the organisation that the token must belong to.
+    /// `genesys`: the organisation that the token must belong to.
     organization_id: Option<String>,
-    /// `genesys`.
+    /// `cxone`: the tenant that the token must belong to; without `base_url` its hosts are looked up.
+    tenant_id: Option<String>,
+    /// `cxone`: who is asked for the tenant's hosts; `https://cxone.niceincontact.com` unless told.
+    discovery_url: Option<String>,
+    /// `genesys`; `cxone`: of a back-end app, beside the access key.
     client_id: Option<SecretPlace>,
-    /// `genesys`.
+    /// `genesys`; `cxone`: of a back-end app, beside the access key.
     client_secret: Option<SecretPlace>,
     /// `cxone`.
     access_key_id: Option<SecretPlace>,

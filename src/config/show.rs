@@ -90,7 +90,10 @@ fn show_platform(page: &mut Page, platform: &Platform) {
     // An id may hold dots, which would part a bare key.
     page.section(&format!("[platforms.{}]", Value::from(platform.id.as_str())));
     page.put("kind", platform.kind.word());
-    page.put("base_url", platform.base_url.as_str());
+    let discovery = platform.login.as_ref().and_then(|login| login.discovery.as_ref());
+    if discovery.is_none() {
+        page.put("base_url", platform.base_url.as_str());
+    }
     let headers = platform.headers.iter().map(|(name, text)| {
         let value = match text {
             Text::Plain(text) => Value::from(text.as_str()),
@@ -114,10 +117,20 @@ fn show_platform(page: &mut Page, platform: &Platform) {
             PlatformKind::Cxone => ("access_key_id", "access_key_secret"),
             PlatformKind::Genesys | PlatformKind::Http => ("client_id", "client_secret"),
         };
-        page.put("login_url", login.url.as_str());
+        if discovery.is_none_or(|discovery| !discovery.finds_login) {
+            page.put("login_url", login.url.as_str());
+        }
+        if let Some(discovery) = discovery.filter(|discovery| discovery.is_own) {
+            page.put("discovery_url", discovery.url.as_str());
+        }
         page.put_some("organization_id", login.organization_id.as_deref());
+        page.put_some("tenant_id", login.tenant_id.as_deref());
         page.put(id, reference(&login.id));
         page.put(secret, reference(&login.secret));
+        if let Some((client_id, client_secret)) = &login.app {
+            page.put("client_id", reference(client_id));
+            page.put("client_secret", reference(client_secret));
+        }
     }
 }
 

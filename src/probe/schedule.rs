@@ -33,7 +33,7 @@ use crate::{
     clock::SharedClock,
     config::model::{Component, Rate},
     domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
-    platform::Credentials,
+    platform::{Credentials, Session},
 };
 use beat::Beat;
 use budget::Budget;
@@ -156,11 +156,11 @@ struct Lever {
 }
 
 impl Schedule {
-    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `credentials` is asked
-    /// without any. Components without a supported step are never probed.
+    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `sessions` is asked
+    /// without credentials. Components without a supported step are never probed.
     pub fn start(
         components: &[Arc<Component>],
-        credentials: &BTreeMap<PlatformId, Credentials>,
+        sessions: &BTreeMap<PlatformId, Arc<Session>>,
         canary: &[Url],
         clock: &SharedClock,
         seed: u64,
@@ -179,8 +179,9 @@ impl Schedule {
             let health = &component.journey[health];
             let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
-                let credentials = credentials.get(id).cloned().unwrap_or_default();
-                clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
+                let session = sessions.get(id).cloned();
+                let session = session.unwrap_or_else(|| Session::fixed(Credentials::default()));
+                clients.push(Client::new(&component.platform, session, Arc::clone(clock)));
                 clients.len() - 1
             });
             let journey =
