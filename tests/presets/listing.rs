@@ -16,7 +16,7 @@ use warroom::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::model::Config,
     domain::{
-        Event, Moment, RecoveryRecord, Verdict,
+        Event, Moment, PlatformId, RecoveryRecord, Verdict,
         measurement::{Measurement, Thresholds},
         record::ClockState,
     },
@@ -121,7 +121,7 @@ impl Run {
             success: rules.success_threshold,
         };
         let mut measurement = Measurement::new(Arc::clone(&config.roster), thresholds, 1);
-        measurement.set_clock(ClockState::Ok, Some(Duration::from_millis(5)));
+        measurement.set_clock(ClockState::Ok, [(PlatformId::new("p"), Duration::from_millis(5))].into());
         let (out, outputs) = mpsc::channel(10_000);
         let clock: SharedClock = Arc::new(SystemClock);
         let handle = Schedule::start(&config.components, &BTreeMap::new(), &[], &clock, 1, out);
