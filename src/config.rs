@@ -22,6 +22,7 @@ mod schema;
 mod secret;
 mod settings;
 mod show;
+pub mod sip;
 pub mod template;
 mod unbuilt;
 mod values;
@@ -116,6 +117,7 @@ fn assemble(
         measurement: settings.measurement,
         store: settings.store,
         canary: settings.canary,
+        clock: settings.clock,
         platforms: platforms.read,
         components,
         roster: Arc::new(roster),

@@ -5,6 +5,7 @@
 
 pub mod client;
 mod connect;
+pub mod dates;
 pub mod doubt;
 mod exchange;
 mod failure;
@@ -14,8 +15,9 @@ mod plan;
 mod pool;
 mod resolve;
 pub mod schedule;
-mod tls;
+mod sip;
 
+use crate::platform::tls;
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

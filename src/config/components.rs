@@ -389,8 +389,8 @@ pub(super) fn failover(
     });
     let roots = match step.or(health).and_then(|place| steps.get(place)).map(|step| &step.step.action) {
         Some(Action::Tcp(_)) => expression::TCP,
-        Some(Action::Unsupported { .. }) => expression::SIP,
-        Some(Action::Http(_)) | None => expression::HTTP,
+        Some(Action::Sip(_)) => expression::SIP,
+        Some(Action::Http(_) | Action::Unsupported { .. }) | None => expression::HTTP,
     };
     let served_by = section.get("served_by").and_then(|entry| entry.expression(roots));
     let lines = |name| section.get(name).map(|entry: Entry<'_, '_>| entry.lines()).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! `[[components.journey]]`: the ordered steps of a synthetic transaction.
 
+mod sip;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -180,8 +182,8 @@ fn step(
     // What a step without a usable action captures and expects is still worth judging, as an HTTP step's.
     let roots = match &read {
         Some((Action::Tcp(_), _)) => expression::TCP,
-        Some((Action::Unsupported { .. }, _)) => expression::SIP,
-        Some((Action::Http(_), _)) | None => expression::HTTP,
+        Some((Action::Sip(_), _)) => expression::SIP,
+        Some((Action::Http(_) | Action::Unsupported { .. }, _)) | None => expression::HTTP,
     };
     let is_tcp = matches!(&read, Some((Action::Tcp(_), _)));
     let expect = section.get("expect").map(|entry| {
@@ -196,7 +198,10 @@ fn step(
             "add at least expect = ['status == 200']",
         );
     }
-    let capture = section.get("capture").map(|entry| captures(&entry, is_tcp)).unwrap_or_default();
+    let capture = section
+        .get("capture")
+        .map(|entry| captures(&entry, is_tcp, if is_tcp { expression::HTTP } else { roots }))
+        .unwrap_or_default();
     let stamp = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.expression(roots));
     let (onset_at, restored_at) = (stamp("onset_at"), stamp("restored_at"));
     let (retry, retry_while) = section.get("retry").and_then(|entry| retry(&entry, around, roots)).unzip();
@@ -293,7 +298,7 @@ fn requirement(entry: &Entry<'_, '_>) -> Requirement {
     required
 }
 
-fn captures(entry: &Entry<'_, '_>, is_tcp: bool) -> Vec<(String, Expression)> {
+fn captures(entry: &Entry<'_, '_>, is_tcp: bool, roots: &[&str]) -> Vec<(String, Expression)> {
     let Some(section) = entry.section(entry.what.clone()) else { return Vec::new() };
     if is_tcp {
         entry.error(
@@ -309,7 +314,7 @@ fn captures(entry: &Entry<'_, '_>, is_tcp: bool) -> Vec<(String, Expression)> {
                 "a name is letters, digits and `_`, not beginning with a digit",
             );
         }
-        captures.extend(capture.expression(expression::HTTP).map(|value| (capture.name.to_owned(), value)));
+        captures.extend(capture.expression(roots).map(|value| (capture.name.to_owned(), value)));
     }
     captures
 }
@@ -377,6 +382,14 @@ pub(super) fn action(section: &Section<'_, '_>, names: &Names<'_>) -> Option<(Ac
         );
         return None;
     };
+    if entry.name == "sip" {
+        for stray in [body.0, body.1].into_iter().flatten() {
+            stray
+                .error(format!("`{}` of {} belongs to an HTTP step", stray.name, stray.what), "take it away");
+        }
+        return sip::read(section, &entry, headers.as_ref(), names);
+    }
+    sip::strays(section);
     let Some(method) = method else {
         for stray in [body.0, body.1, headers].into_iter().flatten() {
             stray
@@ -403,20 +416,8 @@ pub(super) fn action(section: &Section<'_, '_>, names: &Names<'_>) -> Option<(Ac
 
 fn connection(entry: &Entry<'_, '_>, names: &Names<'_>) -> Option<(Action, String)> {
     let text = entry.line()?;
-    let shown = clean(text, 80);
-    match entry.name {
-        "tcp" => {
-            entry.host_and_port()?;
-            Some((Action::Tcp(names.template(entry, text)), format!("TCP {shown}")))
-        }
-        _ => {
-            if !text.starts_with("sip:") && !text.starts_with("sips:") {
-                entry.wrong("it must be a SIP address such as \"sip:host:5060;transport=udp\"");
-            }
-            let _ = names.template(entry, text);
-            Some((Action::Unsupported { kind: "sip", target: text.to_owned() }, format!("SIP {shown}")))
-        }
-    }
+    entry.host_and_port()?;
+    Some((Action::Tcp(names.template(entry, text)), format!("TCP {}", clean(text, 80))))
 }
 
 /// A path that begins with `/`, or a whole URL.

@@ -1,7 +1,8 @@
 //! One HTTP request and its answer, over an idle connection or a fresh one.
 //!
 //! Invariants: the answer is at most [`BODY_CAP`] long; redirects are followed within the origin only; a request is sent
-//! a second time only when a connection from an earlier probe turns out to be closed before any byte of the answer.
+//! a second time only when a connection from an earlier probe turns out to be closed before any byte of the answer; the
+//! platform's secrets join it only as it is sent, and nothing is sent without them where they are needed.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -21,7 +22,7 @@ use super::{
     failure::{Failure, Stage},
     pool::{Lease, Outgoing, Sender},
 };
-use crate::domain::Moment;
+use crate::{domain::Moment, platform::Pass};
 
 /// The longest body that is read.
 pub(crate) const BODY_CAP: usize = 1024 * 1024;
@@ -37,7 +38,7 @@ const REDIRECTS: usize = 5;
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) target: Target,
-    /// All of them, `Host` and credentials included.
+    /// All of them, `Host` included, except the platform's secrets.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -48,6 +49,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What its request carried of the platform's secrets, if it carried any.
+    pub(crate) pass: Option<Pass>,
 }
 
 impl Client {
@@ -91,6 +94,8 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
         let route = &ask.target.route;
+        let pass = self.pass_for(route)?;
+        let (headers, pass) = ask.headers_with(pass);
         let mut unsent = None::<Outgoing>;
         while let Some(mut lease) = route.pool.take(not_before, self.clock.moment()) {
             if !lease.sender.ready().await {
@@ -98,11 +103,11 @@ impl Client {
             }
             progress.timings.reused = true;
             progress.stage = Stage::Waiting;
-            let request = ask.request(lease.sender.is_h2());
+            let request = ask.request(&headers, lease.sender.is_h2());
             let sent = self.clock.moment();
             progress.sent += 1;
             match lease.sender.send(request).await {
-                Ok(response) => return self.read(response, route, lease, sent, progress).await,
+                Ok(response) => return self.read(response, route, lease, sent, pass, progress).await,
                 Err(mut error) => {
                     unsent = error.take_message();
                     progress.sent -= u32::from(unsent.is_some());
@@ -120,12 +125,12 @@ impl Client {
         progress.stage = Stage::Waiting;
         let request = match unsent {
             Some(request) if request.version() == version(lease.sender.is_h2()) => request,
-            _ => ask.request(lease.sender.is_h2()),
+            _ => ask.request(&headers, lease.sender.is_h2()),
         };
         let sent = self.clock.moment();
         progress.sent += 1;
         match lease.sender.send(request).await {
-            Ok(response) => self.read(response, route, lease, sent, progress).await,
+            Ok(response) => self.read(response, route, lease, sent, pass, progress).await,
             Err(error) => Err(failure_of(error.error())),
         }
     }
@@ -162,14 +167,20 @@ impl Client {
         route: &Route,
         lease: Lease,
         sent: Moment,
+        pass: Option<Pass>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
-        progress.timings.first_byte = Some(self.clock.moment().since(sent));
+        let received = self.clock.moment();
+        progress.timings.first_byte = Some(received.since(sent));
+        progress.between = Some((sent, received));
+        if route.is_home {
+            self.dates.note(response.headers(), sent, received);
+        }
         progress.stage = Stage::Reading;
         let (head, body) = response.into_parts();
         let body = read_body(body).await?;
         route.pool.put(lease, self.clock.moment());
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        Ok(Reply { status: head.status, headers: head.headers, body, pass })
     }
 }
 
@@ -182,10 +193,17 @@ pub(crate) fn location(reply: &Reply, asked: &Url) -> Option<Url> {
 }
 
 impl Ask {
-    fn request(&self, h2: bool) -> Outgoing {
+    /// The headers with the platform's secrets, and what of these they carry: a step may bring its own.
+    fn headers_with(&self, pass: Option<Pass>) -> (HeaderMap, Option<Pass>) {
+        let mut headers = self.headers.clone();
+        let carried = pass.filter(|pass| pass.credentials().attach_secret(&mut headers));
+        (headers, carried)
+    }
+
+    fn request(&self, headers: &HeaderMap, h2: bool) -> Outgoing {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = headers.clone();
         *request.version_mut() = version(h2);
         if h2 {
             // HTTP/2 carries the authority in the URI (RFC 9113 section 8.3.1).

@@ -21,6 +21,7 @@ use futures_util::future::join_all;
 use super::{
     client::Client,
     failure::Kind,
+    foreign::{LONGEST, clean},
     plan::{self, Plan, Planned},
 };
 use crate::{
@@ -29,6 +30,9 @@ use crate::{
     domain::{Moment, PathName, ProbeReport, Span, StepReport, StepState, Verdict},
 };
 use step::Outcome;
+
+/// How long a run waits for a first login that is under way.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A component's journey, made ready to be run again and again.
 #[derive(Debug)]
@@ -164,12 +168,17 @@ impl Journey {
                     report.steps[place] = step;
                 }
             }
+            self.settle().await;
             return report;
         }
     }
 
     /// Runs the steps that speak for the verdict.
     pub async fn judge(&self, order: Order, gate: &Gate) -> Judged {
+        // Before the run begins: the time is no part of it.
+        if let Err(reason) = self.client.session.ready(LOGIN_PATIENCE).await {
+            return Run::new(self, order.fresh).locked_out(order, &reason);
+        }
         let health = self.component.health_step;
         let mut run = Run::new(self, order.fresh);
         run.whole = !order.burst;
@@ -235,6 +244,11 @@ impl Journey {
         }
         drop(leftovers.permit);
         (steps, signals)
+    }
+
+    /// Waits a few seconds at most for calls of this platform that are being torn down.
+    pub async fn settle(&self) {
+        self.client.line.settle().await;
     }
 
     /// Whether a step needs nothing that another one captures.
@@ -325,6 +339,18 @@ impl<'a> Run<'a> {
 
     fn stopped(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.state, StepState::Failed | StepState::Blind))
+    }
+
+    /// Without its login a platform is asked nothing, and none of its components is seen.
+    fn locked_out(mut self, order: Order, reason: &str) -> Judged {
+        let journey = self.journey;
+        let first = journey.groups.first().and_then(|group| group.first().copied());
+        let shown = journey.component.health_step.or(first);
+        if let Some(step) = shown.and_then(|place| self.steps.get_mut(place)) {
+            step.state = StepState::Blind;
+            step.reason = Some(clean(reason, LONGEST));
+        }
+        self.judged(order, None)
     }
 
     fn given_up(self) -> Judged {

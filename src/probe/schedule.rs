@@ -33,7 +33,7 @@ use crate::{
     clock::SharedClock,
     config::model::{Component, Rate},
     domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
-    platform::Credentials,
+    platform::{Credentials, Session},
 };
 use beat::Beat;
 use budget::Budget;
@@ -88,6 +88,11 @@ pub trait Prober: Send + Sync + 'static {
         self: Arc<Self>,
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+
+    /// Waits a few seconds at most for what goes on behind runs that have ended: calls that are being torn down.
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Prober for Journey {
@@ -100,6 +105,10 @@ impl Prober for Journey {
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
         Box::pin(async move { Self::clean_up(&self, leftovers).await })
+    }
+
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { Self::settle(&self).await })
     }
 }
 
@@ -130,6 +139,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
+    clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
     /// No probe begins any more.
     stopping: CancellationToken,
@@ -147,11 +157,11 @@ struct Lever {
 }
 
 impl Schedule {
-    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `credentials` is asked
-    /// without any. Components without a supported step are never probed.
+    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `sessions` is asked
+    /// without credentials. Components without a supported step are never probed.
     pub fn start(
         components: &[Arc<Component>],
-        credentials: &BTreeMap<PlatformId, Credentials>,
+        sessions: &BTreeMap<PlatformId, Arc<Session>>,
         canary: &[Url],
         clock: &SharedClock,
         seed: u64,
@@ -170,8 +180,9 @@ impl Schedule {
             let health = &component.journey[health];
             let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
-                let credentials = credentials.get(id).cloned().unwrap_or_default();
-                clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
+                let session = sessions.get(id).cloned();
+                let session = session.unwrap_or_else(|| Session::fixed(Credentials::default()));
+                clients.push(Client::new(&component.platform, session, Arc::clone(clock)));
                 clients.len() - 1
             });
             let journey =
@@ -181,7 +192,9 @@ impl Schedule {
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
         let bases = components.iter().map(|component| &component.platform.base_url);
         let witness = Arc::new(Witness::new(bases.chain(canary)));
-        start(members, platforms, &Canary::new(canary), &witness, clock, seed, out)
+        let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
+        handle.clients = clients;
+        handle
     }
 }
 
@@ -242,7 +255,7 @@ fn start(
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
+    ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
@@ -313,6 +326,12 @@ impl ScheduleHandle {
         if let Some(Some(lever)) = self.levers.get(place) {
             lever.now.notify_one();
         }
+    }
+
+    /// The clients of the platforms that are probed.
+    #[must_use]
+    pub fn clients(&self) -> &[Arc<Client>] {
+        &self.clients
     }
 
     /// How late probes started so far, those that waited for an earlier one of their component left out.

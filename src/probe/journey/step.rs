@@ -1,5 +1,7 @@
 //! One step: its attempts, and what its answer says.
 
+mod sip;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -10,12 +12,12 @@ use url::Url;
 use super::{Journey, Signals};
 use crate::{
     config::{
-        model::{Action, Platform, Step},
+        model::{Action, Step},
         template::Place,
     },
     domain::{Moment, Span, StepReport, StepState, Timings},
     expression::{Answer, Scope},
-    platform::retry_after,
+    platform::{self, Pass, retry_after},
     probe::{
         client::Route,
         connect::{self, Progress},
@@ -56,6 +58,10 @@ struct Attempt {
     route: Option<Arc<Route>>,
     /// An answer came that is no error of the server's: polling may only have come too early.
     is_early: bool,
+    /// What was refused with a 401 that the step does not expect.
+    refused: Option<Pass>,
+    /// When the request was sent that was let in, where an earlier one had to log in anew.
+    restarted: Option<Moment>,
     /// The answer says that polling on will change nothing.
     is_final: bool,
 }
@@ -80,7 +86,7 @@ impl Journey {
         not_before: Option<Moment>,
     ) -> Outcome {
         let step = &self.component.journey[place];
-        let start = self.clock.moment();
+        let mut start = self.clock.moment();
         let mut signals = Signals::default();
         let attempt = loop {
             let limit = match step.retry {
@@ -89,6 +95,8 @@ impl Journey {
             };
             let attempt = self.attempt(place, vars, not_before, limit).await;
             signals.add(attempt.signals);
+            // Time spent on a login says nothing of the component, and is no part of its evidence.
+            start = attempt.restarted.unwrap_or(start);
             let again = step.retry.filter(|retry| {
                 let spent = self.clock.moment().since(start);
                 attempt.has_failed() && !attempt.is_final && spent + retry.every < retry.until
@@ -145,12 +153,48 @@ impl Journey {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
             },
+            (_, Action::Sip(action)) => self.sip(place, action, vars, limit).await,
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
     }
 
+    /// One request; where its token is refused, a second one with another.
     async fn http(
+        &self,
+        place: usize,
+        ask: &Ask,
+        vars: &BTreeMap<String, String>,
+        not_before: Option<Moment>,
+        limit: Duration,
+    ) -> Attempt {
+        let session = &self.client.session;
+        let mut attempt = self.request(place, ask, vars, not_before, limit).await;
+        let Some(refused) = attempt.refused.take() else { return attempt };
+        match session.renewed(&refused, limit).await {
+            Ok(_) => {
+                let first = attempt.signals;
+                let restarted = self.clock.moment();
+                attempt = self.request(place, ask, vars, not_before, limit).await;
+                attempt.signals.add(first);
+                attempt.restarted = Some(restarted);
+            }
+            Err(reason) => {
+                attempt.failure = Some(Failure::ours(&reason));
+                return attempt;
+            }
+        }
+        if let Some(refused) = attempt.refused.take() {
+            let reason = match session.renewed(&refused, limit).await {
+                Ok(_) => "refused (401) twice, with two sets of credentials".to_owned(),
+                Err(reason) => reason,
+            };
+            attempt.failure = Some(Failure::ours(&reason));
+        }
+        attempt
+    }
+
+    async fn request(
         &self,
         place: usize,
         ask: &Ask,
@@ -246,9 +290,22 @@ impl Journey {
         let scope = Scope::new(&answer);
         attempt.failure =
             if step.expect.is_empty() { unwell(reply, url) } else { expectations(step, &scope) };
-        if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
-            attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
+        if let Some(pass) = &reply.pass {
+            self.heed_the_door(&mut attempt, reply, pass);
         }
+        self.read(place, &scope, &mut attempt);
+        if let Some(pass) = &reply.pass {
+            // An answer may echo what it was sent.
+            let hide = |text: &mut String| *text = pass.credentials().redact(text);
+            attempt.served_by.iter_mut().for_each(hide);
+            attempt.failure.iter_mut().for_each(|failure| hide(&mut failure.reason));
+        }
+        attempt
+    }
+
+    /// Reads from an answer what other steps and the outage want to know of it.
+    fn read(&self, place: usize, scope: &Scope<'_>, attempt: &mut Attempt) {
+        let step = &self.component.journey[place];
         attempt.is_final = attempt.failure.is_some()
             && step.retry_while.as_ref().is_some_and(|pending| scope.holds(pending).is_err());
         let failover = &self.component.failover;
@@ -264,16 +321,30 @@ impl Journey {
             .iter()
             .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
-        attempt
     }
-}
 
-/// A 401 where we should be logged in says nothing of the component: we could not see.
-fn refused_login(platform: &Platform) -> Option<Failure> {
-    if platform.login.is_some() {
-        return Some(Failure::ours("not logged in (401): logging in is not built in this version"));
+    /// What an answer says of our credentials, which stand before the component.
+    ///
+    /// A 401 has them renewed, unless the step expects it. A 403 is an answer of the component, and believed, except where
+    /// the platform itself says that a permission or scope is missing: that was decided by our rights alone, before the
+    /// component was asked, and so says nothing of it.
+    fn heed_the_door(&self, attempt: &mut Attempt, reply: &Reply, pass: &Pass) {
+        match (reply.status, &mut attempt.failure) {
+            (StatusCode::UNAUTHORIZED, None) => {}
+            (StatusCode::UNAUTHORIZED, Some(_)) => attempt.refused = Some(pass.clone()),
+            (StatusCode::FORBIDDEN, Some(failure)) => {
+                if let Some(lacking) = platform::lacking(&reply.headers, &reply.body) {
+                    *failure = Failure::ours(&format!("the login lacks {lacking}"));
+                } else {
+                    failure.reason =
+                        clean(&format!("{}; the login may lack a permission", failure.reason), LONGEST);
+                }
+                self.client.session.accepted(pass);
+            }
+            (status, _) if !status.is_server_error() => self.client.session.accepted(pass),
+            _ => {}
+        }
     }
-    platform.bearer.as_ref().map(|_| Failure::ours("the bearer token is refused (401): renew it and restart"))
 }
 
 /// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.
