@@ -139,6 +139,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
+    clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
     /// No probe begins any more.
     stopping: CancellationToken,
@@ -189,7 +190,9 @@ impl Schedule {
             members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
-        start(members, platforms, &Canary::new(canary), clock, seed, out)
+        let mut handle = start(members, platforms, &Canary::new(canary), clock, seed, out);
+        handle.clients = clients;
+        handle
     }
 }
 
@@ -248,7 +251,7 @@ fn start(
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
+    ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
@@ -319,6 +322,12 @@ impl ScheduleHandle {
         if let Some(Some(lever)) = self.levers.get(place) {
             lever.now.notify_one();
         }
+    }
+
+    /// The clients of the platforms that are probed.
+    #[must_use]
+    pub fn clients(&self) -> &[Arc<Client>] {
+        &self.clients
     }
 
     /// How late probes started so far, those that waited for an earlier one of their component left out.
