@@ -26,7 +26,7 @@ use url::Url;
 
 use super::{
     client::Client,
-    doubt::{Canary, Sights},
+    doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
@@ -198,7 +198,9 @@ impl Schedule {
             }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
-        let mut handle = start(members, platforms, &Canary::new(canary), clock, seed, out);
+        let bases = components.iter().map(|component| &component.platform.base_url);
+        let witness = Arc::new(Witness::new(bases.chain(canary)));
+        let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
         handle.clients = clients;
         handle
     }
@@ -208,6 +210,7 @@ fn start(
     members: Vec<Option<Member>>,
     platforms: Vec<(PlatformId, Option<Rate>)>,
     canary: &Arc<Canary>,
+    witness: &Arc<Witness>,
     clock: &SharedClock,
     seed: u64,
     out: mpsc::Sender<ProbeOutput>,
@@ -245,6 +248,7 @@ fn start(
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
+            witness: Arc::clone(witness),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
