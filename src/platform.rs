@@ -3,6 +3,7 @@
 //! Invariant: secrets live in [`Credentials`] alone, whose `Debug` output never shows them.
 
 pub mod credentials;
+pub mod rate_headers;
 pub mod retry_after;
 
 pub use credentials::Credentials;

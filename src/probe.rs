@@ -3,6 +3,7 @@
 //! Invariants: a failed probe is data, never an `Err`; what a verdict means for an outage is decided elsewhere; foreign
 //! text leaves this room cleaned.
 
+pub mod budget;
 pub mod client;
 mod connect;
 pub mod doubt;
@@ -16,6 +17,7 @@ mod resolve;
 pub mod schedule;
 mod tls;
 
+pub use budget::{Budget, Budgets};
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

@@ -18,11 +18,11 @@ use crate::{
     config::model::Config,
     domain::{
         Command, Event, Moment, PlatformId, ProbeReport, RecoveryRecord, StepState, Verdict,
-        event::{BudgetEvent, Login, PlatformEvent},
+        event::{BudgetEvent, Login, PlatformEvent, Stretched},
         measurement::Thresholds,
     },
     platform::Credentials,
-    probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle},
+    probe::{Budgets, LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle, budget::Stretch},
     store::{Store, StoreHealth, Unsaved},
 };
 
@@ -59,6 +59,8 @@ pub(super) struct Task {
     store: Store,
     secrets: Secrets,
     credentials: BTreeMap<PlatformId, Credentials>,
+    /// What probes may send; a schedule that begins anew goes on with what the one before has left.
+    budgets: Budgets,
     /// Platforms without their secrets, and why: what they answer says nothing of their components.
     locked_out: BTreeMap<PlatformId, String>,
     /// The last instant at which this task is known to have run.
@@ -103,6 +105,7 @@ impl Task {
         Self {
             core,
             secrets: Secrets::of(&config),
+            budgets: Budgets::new(config.platforms.values().map(AsRef::as_ref), seed),
             config,
             clock,
             seed,
@@ -155,9 +158,10 @@ impl Task {
 
     fn begin_probes(&self) -> Probes {
         let (out, reports) = mpsc::channel(REPORTS);
-        let schedule = Schedule::start(
+        let schedule = Schedule::start_within(
             &self.config.components,
             &self.credentials,
+            &self.budgets,
             &self.config.canary,
             &self.clock,
             self.seed,
@@ -252,18 +256,31 @@ impl Task {
                     schedule.probe_now(place);
                 }
             }
-            ProbeOutput::Budget { platform, throttled, retry_after } => {
-                tracing::info!(%platform, throttled, ?retry_after, "throttling");
+            ProbeOutput::Budget { platform, throttled, retry_after, stretched } => {
+                let late = stretched.len();
+                tracing::info!(%platform, throttled, ?retry_after, late, "the rate budget");
+                let stretched = stretched.into_iter().filter_map(|one| self.stretched(one)).collect();
                 self.core.publish(Event::Budget(BudgetEvent {
                     at: now.wall,
                     platform,
                     throttled,
                     retry_after_ms: retry_after
                         .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                    stretched,
                 }));
             }
             ProbeOutput::Notice { about, standing, text } => self.core.notice(now, about, standing, text),
         }
+    }
+
+    /// A component whose probes come late, in the words of events.
+    fn stretched(&self, stretch: Stretch) -> Option<Stretched> {
+        let millis = |interval: Duration| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        Some(Stretched {
+            component_id: self.config.components.get(stretch.place)?.id.clone(),
+            wanted_ms: millis(stretch.wanted),
+            actual_ms: millis(stretch.actual),
+        })
     }
 
     fn tick(&mut self, schedule: &ScheduleHandle) {

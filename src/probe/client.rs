@@ -12,13 +12,10 @@ use hyper::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{budget::Budget, failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
 use crate::{
     clock::SharedClock,
-    config::{
-        is_confidential,
-        model::{Platform, Rate},
-    },
+    config::{is_confidential, model::Platform},
     domain::PlatformId,
     platform::Credentials,
 };
@@ -34,7 +31,8 @@ pub struct Client {
     pub(crate) resolver: Resolver,
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
-    pub(crate) rate_limit: Option<Rate>,
+    /// Through which every request goes.
+    pub(crate) budget: Arc<Budget>,
     base: String,
     base_origin: Origin,
     secrets_allowed: bool,
@@ -75,9 +73,20 @@ pub(crate) struct Target {
 }
 
 impl Client {
-    /// Makes the client of a platform.
+    /// Makes the client of a platform with a budget of its own.
     #[must_use]
     pub fn new(platform: &Platform, credentials: Credentials, clock: SharedClock) -> Arc<Self> {
+        Self::within(platform, credentials, clock, Budget::new(platform.rate_limit, 0))
+    }
+
+    /// Makes the client of a platform whose budget others use too.
+    #[must_use]
+    pub fn within(
+        platform: &Platform,
+        credentials: Credentials,
+        clock: SharedClock,
+        budget: Arc<Budget>,
+    ) -> Arc<Self> {
         let base_origin = Origin::of(&platform.base_url);
         let secrets_allowed = is_confidential(&platform.base_url);
         if !secrets_allowed && credentials.has_secret() {
@@ -92,7 +101,7 @@ impl Client {
             resolver: Resolver::new(),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
-            rate_limit: platform.rate_limit,
+            budget,
             base: platform.base_url.as_str().trim_end_matches('/').to_owned(),
             base_origin,
             secrets_allowed,

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 use super::{
+    budget::{Pass, Purse},
     client::{Client, Route, Target},
     connect::{self, Progress},
     failure::{Failure, Stage},
@@ -42,6 +43,27 @@ pub(crate) struct Ask {
     pub(crate) body: Bytes,
 }
 
+/// Leave for the requests of one exchange: the first was waited for before the exchange was begun.
+#[derive(Debug)]
+pub(crate) struct Toll<'a> {
+    purse: &'a Purse,
+    first: Option<Pass<'a>>,
+}
+
+impl<'a> Toll<'a> {
+    pub(crate) const fn new(purse: &'a Purse, first: Pass<'a>) -> Self {
+        Self { purse, first: Some(first) }
+    }
+
+    /// Leave for the next request; one that cannot be sent at once is not sent, or the wait would be latency.
+    fn pass(&mut self) -> Result<Pass<'a>, Failure> {
+        match self.first.take() {
+            Some(pass) => Ok(pass),
+            None => self.purse.admit_now().map_err(|refusal| Failure::ours(&refusal.to_string())),
+        }
+    }
+}
+
 /// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -56,9 +78,10 @@ impl Client {
         &self,
         ask: &Ask,
         not_before: Option<Moment>,
+        toll: &mut Toll<'_>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
-        let mut reply = self.once(ask, not_before, progress).await?;
+        let mut reply = self.once(ask, not_before, toll, progress).await?;
         let mut followed = None::<Ask>;
         for hop in 0..=REDIRECTS {
             let current = followed.as_ref().unwrap_or(ask);
@@ -69,7 +92,7 @@ impl Client {
                 break;
             }
             let next = redirected(current, target, reply.status);
-            reply = self.once(&next, not_before, progress).await?;
+            reply = self.once(&next, not_before, toll, progress).await?;
             followed = Some(next);
         }
         Err(Failure::answer(&format!("more than {REDIRECTS} redirects")))
@@ -88,9 +111,11 @@ impl Client {
         &self,
         ask: &Ask,
         not_before: Option<Moment>,
+        toll: &mut Toll<'_>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
         let route = &ask.target.route;
+        let mut pass = toll.pass()?;
         let mut unsent = None::<Outgoing>;
         while let Some(mut lease) = route.pool.take(not_before, self.clock.moment()) {
             if !lease.sender.ready().await {
@@ -101,14 +126,21 @@ impl Client {
             let request = ask.request(lease.sender.is_h2());
             let sent = self.clock.moment();
             progress.sent += 1;
+            pass.send();
             match lease.sender.send(request).await {
-                Ok(response) => return self.read(response, route, lease, sent, progress).await,
+                Ok(response) => return self.read(response, route, lease, sent, pass, progress).await,
                 Err(mut error) => {
                     unsent = error.take_message();
-                    progress.sent -= u32::from(unsent.is_some());
+                    if unsent.is_some() {
+                        progress.sent -= 1;
+                        pass.unsend();
+                    }
                     let closed = is_closed(error.error());
                     if unsent.is_none() && !(closed && ask.method.is_idempotent()) {
                         return Err(failure_of(error.error()));
+                    }
+                    if unsent.is_none() {
+                        pass = toll.pass()?;
                     }
                     // One dead connection speaks for its neighbours: the second try is a fresh one.
                     break;
@@ -124,8 +156,9 @@ impl Client {
         };
         let sent = self.clock.moment();
         progress.sent += 1;
+        pass.send();
         match lease.sender.send(request).await {
-            Ok(response) => self.read(response, route, lease, sent, progress).await,
+            Ok(response) => self.read(response, route, lease, sent, pass, progress).await,
             Err(error) => Err(failure_of(error.error())),
         }
     }
@@ -162,11 +195,13 @@ impl Client {
         route: &Route,
         lease: Lease,
         sent: Moment,
+        pass: Pass<'_>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
         progress.timings.first_byte = Some(self.clock.moment().since(sent));
         progress.stage = Stage::Reading;
         let (head, body) = response.into_parts();
+        pass.answered(head.status, &head.headers, route.is_home);
         let body = read_body(body).await?;
         route.pool.put(lease, self.clock.moment());
         Ok(Reply { status: head.status, headers: head.headers, body })

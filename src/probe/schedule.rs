@@ -4,19 +4,17 @@
 //! of one component are sent in the order of their ends.
 
 mod beat;
-mod budget;
 mod grid;
 mod lateness;
 mod outbox;
-mod throttle;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -25,22 +23,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
+    budget::{Budget, Budgets, Clerk, Purse, Stretch, Tidings},
     client::Client,
     doubt::{Canary, Sights},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
     clock::SharedClock,
-    config::model::{Component, Rate},
-    domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
+    config::model::{Action, Component, Step},
+    domain::{PlatformId, ProbeReport, StepReport, Tier, measurement::Pace},
     platform::Credentials,
 };
 use beat::Beat;
-use budget::Budget;
 use grid::Grid;
 use lateness::Lateness;
 pub use lateness::LatenessSnapshot;
-use throttle::Throttle;
 
 /// How often the canaries are looked at in peace.
 const CANARY_EVERY: Duration = Duration::from_mins(1);
@@ -58,7 +55,7 @@ pub enum ProbeOutput {
         /// What it found.
         report: Box<ProbeReport>,
     },
-    /// A platform throttles us, or no longer does.
+    /// A platform throttles us or no longer does, or its budget makes probes come later than they should.
     Budget {
         /// Which platform.
         platform: PlatformId,
@@ -66,6 +63,8 @@ pub enum ProbeOutput {
         throttled: bool,
         /// How long we wait, where it throttles.
         retry_after: Option<Duration>,
+        /// Components whose probes come later than they should, the worst first.
+        stretched: Vec<Stretch>,
     },
     /// Something about the canaries that a person must know.
     Notice {
@@ -80,8 +79,8 @@ pub enum ProbeOutput {
 
 /// Runs probes; the real one is a [`Journey`], a test brings its own.
 pub trait Prober: Send + Sync + 'static {
-    /// Runs the steps that speak for the verdict.
-    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged>;
+    /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
+    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged>;
 
     /// Runs the clean-up steps.
     fn clean_up(
@@ -91,8 +90,8 @@ pub trait Prober: Send + Sync + 'static {
 }
 
 impl Prober for Journey {
-    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged> {
-        Box::pin(async move { Self::judge(&self, order, &gate).await })
+    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged> {
+        Box::pin(async move { Self::judge(&self, order, &gate, purse).await })
     }
 
     fn clean_up(
@@ -111,6 +110,11 @@ pub struct Schedule;
 struct Member {
     /// Place of its platform.
     platform: usize,
+    tier: Tier,
+    /// Requests that a whole run sends at least.
+    requests: u32,
+    /// How many of them clean up.
+    clean_ups: u32,
     cadence: Duration,
     /// The longest that its health step may take.
     patience: Duration,
@@ -122,8 +126,7 @@ struct Member {
 struct Shared {
     id: PlatformId,
     place: usize,
-    throttle: Mutex<Throttle>,
-    budget: Mutex<Budget>,
+    budget: Arc<Budget>,
 }
 
 /// Steers a running schedule; dropping it ends all probes.
@@ -157,6 +160,20 @@ impl Schedule {
         seed: u64,
         out: mpsc::Sender<ProbeOutput>,
     ) -> ScheduleHandle {
+        let budgets = Budgets::new(components.iter().map(|component| &*component.platform), seed);
+        Self::start_within(components, credentials, &budgets, canary, clock, seed, out)
+    }
+
+    /// The same within budgets that others use too, or that an earlier schedule has spent from.
+    pub fn start_within(
+        components: &[Arc<Component>],
+        credentials: &BTreeMap<PlatformId, Credentials>,
+        budgets: &Budgets,
+        canary: &[Url],
+        clock: &SharedClock,
+        seed: u64,
+        out: mpsc::Sender<ProbeOutput>,
+    ) -> ScheduleHandle {
         let mut clients: Vec<Arc<Client>> = Vec::new();
         let mut places: HashMap<PlatformId, usize> = HashMap::new();
         let mut members = Vec::with_capacity(components.len());
@@ -171,21 +188,38 @@ impl Schedule {
             let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
                 let credentials = credentials.get(id).cloned().unwrap_or_default();
-                clients.push(Client::new(&component.platform, credentials, Arc::clone(clock)));
+                let budget = budgets.of(id).cloned();
+                let budget = budget.unwrap_or_else(|| Budget::new(component.platform.rate_limit, seed));
+                clients.push(Client::within(&component.platform, credentials, Arc::clone(clock), budget));
                 clients.len() - 1
             });
             let journey =
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
-            members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
+            members.push(Some(Member {
+                platform,
+                tier: component.tier,
+                requests: requests(component, |_| true),
+                clean_ups: requests(component, |step| step.cleanup),
+                cadence: component.cadence,
+                patience,
+                prober: journey,
+            }));
         }
-        let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
+        let platforms =
+            clients.iter().map(|client| (client.platform.clone(), Arc::clone(&client.budget))).collect();
         start(members, platforms, &Canary::new(canary), clock, seed, out)
     }
 }
 
+/// Requests that a whole run of these steps of a component's journey sends where nothing is polled.
+fn requests(component: &Component, which: impl Fn(&Step) -> bool) -> u32 {
+    let steps = component.journey.iter().filter(|step| matches!(step.action, Action::Http(_)) && which(step));
+    u32::try_from(steps.count()).unwrap_or(u32::MAX)
+}
+
 fn start(
     members: Vec<Option<Member>>,
-    platforms: Vec<(PlatformId, Option<Rate>)>,
+    platforms: Vec<(PlatformId, Arc<Budget>)>,
     canary: &Arc<Canary>,
     clock: &SharedClock,
     seed: u64,
@@ -196,10 +230,7 @@ fn start(
     let shared: Vec<Arc<Shared>> = platforms
         .into_iter()
         .enumerate()
-        .map(|(place, (id, rate))| {
-            let throttle = Mutex::new(Throttle::new(rng.u64(..)));
-            Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
-        })
+        .map(|(place, (id, budget))| Arc::new(Shared { id, place, budget }))
         .collect();
     let (lateness, tasks) = (Arc::new(Lateness::default()), TaskTracker::new());
     let cancel = CancellationToken::new();
@@ -218,10 +249,14 @@ fn start(
         let beat = Beat {
             place,
             siblings,
+            tier: member.tier,
+            requests: member.requests,
+            clean_ups: member.clean_ups,
             cadence: member.cadence,
             patience: member.patience,
             prober: member.prober,
             platform: Arc::clone(&shared[member.platform]),
+            begun,
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
             grid: Grid::new(begun, phase, rng.u64(..)),
@@ -233,12 +268,28 @@ fn start(
         tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run(stopping.clone())));
         levers.push(Some(Lever { pace: sender, now }));
     }
+    for platform in shared {
+        let clerk = serve_budget(platform, out.clone());
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(clerk));
+    }
     if !canary.is_empty() {
         let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out.clone());
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
     ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
+}
+
+/// Gives the starts of one platform away and tells how its budget stands.
+async fn serve_budget(platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
+    let clerk = Clerk::new(Arc::clone(&platform.budget));
+    clerk
+        .run(|Tidings { throttled, wait, stretched }| {
+            let platform = platform.id.clone();
+            out.send(ProbeOutput::Budget { platform, throttled, retry_after: wait, stretched })
+                .map(|sent| sent.is_ok())
+        })
+        .await;
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform

@@ -7,19 +7,20 @@ use hyper::StatusCode;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Journey, Signals};
+use super::{Journey, Signals, Way};
 use crate::{
     config::{
         model::{Action, Platform, Step},
         template::Place,
     },
-    domain::{Moment, Span, StepReport, StepState, Timings},
+    domain::{Span, StepReport, StepState, Timings},
     expression::{Answer, Scope},
     platform::retry_after,
     probe::{
+        budget::{Pass, Refusal},
         client::Route,
         connect::{self, Progress},
-        exchange::{self, Ask, Reply},
+        exchange::{self, Ask, Reply, Toll},
         failure::{Failure, Kind},
         foreign::{LONGEST, clean},
         plan::{self, Planned, Prepared},
@@ -71,24 +72,22 @@ impl Attempt {
 
 impl Journey {
     /// Runs one step, polling it where it asks for that.
-    pub(super) async fn step(
-        &self,
-        place: usize,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
-    ) -> Outcome {
+    pub(super) async fn step(&self, place: usize, way: Way<'_>) -> Outcome {
         let step = &self.component.journey[place];
+        let mut leave = self.leave(step, way).await;
         let start = self.clock.moment();
+        let mut waited = Duration::ZERO;
         let mut signals = Signals::default();
         let attempt = loop {
+            let spent = self.clock.moment().since(start).saturating_sub(waited);
             let limit = match step.retry {
-                Some(retry) => step.timeout.min(retry.until.saturating_sub(self.clock.moment().since(start))),
+                Some(retry) => step.timeout.min(retry.until.saturating_sub(spent)),
                 None => step.timeout,
             };
-            let attempt = self.attempt(place, vars, not_before, limit).await;
+            let attempt = self.attempt(place, leave, way, limit).await;
             signals.add(attempt.signals);
             let again = step.retry.filter(|retry| {
-                let spent = self.clock.moment().since(start);
+                let spent = self.clock.moment().since(start).saturating_sub(waited);
                 attempt.has_failed() && spent + retry.every < retry.until
             });
             if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
@@ -99,6 +98,10 @@ impl Journey {
             }
             let Some(retry) = again else { break attempt };
             tokio::time::sleep(retry.every).await;
+            // Waiting for the budget takes nothing from the time that polling has.
+            let asked = self.clock.moment();
+            leave = self.leave(step, way).await;
+            waited += self.clock.moment().since(asked);
         };
         let state = match &attempt.failure {
             _ if attempt.is_blind() => StepState::Blind,
@@ -122,23 +125,43 @@ impl Journey {
         }
     }
 
+    /// Leave for the request of a step; `None` for one that sends none.
+    async fn leave<'a>(&self, step: &Step, way: Way<'a>) -> Option<Result<Pass<'a>, Refusal>> {
+        match step.action {
+            Action::Http(_) => Some(way.purse.admit(way.errand).await),
+            _ => None,
+        }
+    }
+
     async fn attempt(
         &self,
         place: usize,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
+        leave: Option<Result<Pass<'_>, Refusal>>,
+        way: Way<'_>,
         limit: Duration,
     ) -> Attempt {
         let step = &self.component.journey[place];
         let plan = &self.plans[place];
-        match (&plan.action, &step.action) {
-            (Planned::Ready(ask), _) => self.http(place, &Prepared::Kept(ask), vars, not_before, limit).await,
-            (Planned::Late, Action::Http(action)) => match plan::ask(&self.client, action, vars) {
-                Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), vars, not_before, limit).await,
-                Err(failure) => Attempt { failure: Some(failure), ..Attempt::default() },
-            },
-            (_, Action::Tcp(target)) => match target.render(vars, Place::Plain) {
-                Ok(target) => self.tcp(place, &target, vars, limit).await,
+        let pass = match leave {
+            Some(Ok(pass)) => Some(pass),
+            Some(Err(refusal)) => {
+                let failure = Some(Failure::ours(&refusal.to_string()));
+                return Attempt { failure, ..Attempt::default() };
+            }
+            None => None,
+        };
+        match (&plan.action, &step.action, pass) {
+            (Planned::Ready(ask), _, Some(pass)) => {
+                self.http(place, &Prepared::Kept(ask), pass, way, limit).await
+            }
+            (Planned::Late, Action::Http(action), Some(pass)) => {
+                match plan::ask(&self.client, action, way.vars) {
+                    Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), pass, way, limit).await,
+                    Err(failure) => Attempt { failure: Some(failure), ..Attempt::default() },
+                }
+            }
+            (_, Action::Tcp(target), _) => match target.render(way.vars, Place::Plain) {
+                Ok(target) => self.tcp(place, &target, way.vars, limit).await,
                 Err(error) => {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
@@ -148,21 +171,16 @@ impl Journey {
         }
     }
 
-    async fn http(
-        &self,
-        place: usize,
-        ask: &Ask,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
-        limit: Duration,
-    ) -> Attempt {
+    async fn http(&self, place: usize, ask: &Ask, pass: Pass<'_>, way: Way<'_>, limit: Duration) -> Attempt {
         let mut progress = Progress::default();
+        let mut toll = Toll::new(way.purse, pass);
         let begun = self.clock.moment();
-        let reply = timeout(limit, self.client.exchange(ask, not_before, &mut progress)).await;
+        let exchange = self.client.exchange(ask, way.not_before, &mut toll, &mut progress);
+        let reply = timeout(limit, exchange).await;
         progress.timings.total = self.clock.moment().since(begun);
         let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
         let mut attempt = match reply {
-            Ok(reply) => self.weigh(place, &reply, &ask.target.url, vars, progress.timings.total),
+            Ok(reply) => self.weigh(place, &reply, &ask.target.url, way.vars, progress.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, answered: reached, ..Signals::default() };
