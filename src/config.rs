@@ -16,11 +16,13 @@ mod journey;
 mod lint;
 pub mod model;
 mod platforms;
+pub mod presets;
 pub(crate) mod reading;
 mod schema;
 mod secret;
 mod settings;
 mod show;
+pub mod sip;
 pub mod template;
 mod unbuilt;
 mod values;
@@ -48,13 +50,17 @@ pub const fn example() -> &'static str {
 pub fn load(path: &Path) -> Result<Loaded, Rejected> {
     let name = path.display().to_string();
     let text = file::read(path).map_err(|finding| Rejected { findings: vec![*finding] })?;
-    let mut loaded = parse(&text, &name)?;
+    let mut loaded = parse_with(&text, &name, &presets::Presets::beside(path))?;
     loaded.config.source = Some(path.to_owned());
     Ok(loaded)
 }
 
-/// Validates a config's text; `name` is what findings call the file.
+/// Validates a config's text; `name` is what findings call the file. Its presets are the built-in ones.
 pub fn parse(text: &str, name: &str) -> Result<Loaded, Rejected> {
+    parse_with(text, name, &presets::Presets::default())
+}
+
+fn parse_with(text: &str, name: &str, presets: &presets::Presets) -> Result<Loaded, Rejected> {
     let reading = reading::Reading::new(name, text);
     let (document, broken) = DeTable::parse_recoverable(text);
     if !broken.is_empty() {
@@ -68,7 +74,7 @@ pub fn parse(text: &str, name: &str) -> Result<Loaded, Rejected> {
     let root = reading::Section::root(&reading, document.get_ref());
     let settings = settings::read(&root);
     let platforms = platforms::read(&root);
-    let components = components::read(&root, &platforms, &settings.paces);
+    let components = components::read(&root, &platforms, presets, &settings.paces);
     let production = settings.environment == crate::domain::Environment::Production;
     unbuilt::read(
         &root,
@@ -111,6 +117,7 @@ fn assemble(
         measurement: settings.measurement,
         store: settings.store,
         canary: settings.canary,
+        clock: settings.clock,
         platforms: platforms.read,
         components,
         roster: Arc::new(roster),

@@ -3,6 +3,8 @@
 //! Invariants: nothing here does I/O, reads a clock, draws a random number or knows a screen. Time enters as a
 //! parameter ([`Moment`] for durations, [`chrono::DateTime`] for the wall clock).
 
+pub mod chain;
+pub mod clock;
 pub mod command;
 pub mod compliance;
 pub mod event;

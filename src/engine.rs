@@ -10,8 +10,9 @@
 //! before anyone is told of it.
 
 mod core;
+mod guard;
+mod logins;
 mod past;
-mod secrets;
 mod task;
 
 use std::{
@@ -22,7 +23,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub use self::{secrets::of_platform as credentials, task::Ended};
+pub use self::{
+    guard::{ClockReport, SourceReport, read_once},
+    task::Ended,
+};
 use crate::{
     clock::SharedClock,
     config::model::Config,

@@ -21,7 +21,7 @@ pub use scope::Scope;
 /// Variables of an HTTP step's answer.
 pub const HTTP: &[&str] = &["status", "headers", "body", "latency_ms", "vars"];
 /// Variables of a SIP step's answer.
-pub const SIP: &[&str] = &["status", "headers", "latency_ms", "vars"];
+pub const SIP: &[&str] = &["status", "reason", "headers", "contact_host", "latency_ms", "vars"];
 /// Variables of a TCP step's answer.
 pub const TCP: &[&str] = &["latency_ms", "vars"];
 /// Variables of a drill's abort conditions.
@@ -69,6 +69,15 @@ pub struct Answer<'a> {
     pub latency: Duration,
     /// `vars.name`.
     pub vars: &'a BTreeMap<String, String>,
+}
+
+/// What a SIP step's expressions see besides.
+#[derive(Clone, Copy, Debug)]
+pub struct SipWords<'a> {
+    /// `reason`: the phrase behind the status.
+    pub reason: &'a str,
+    /// `contact_host`: the host in the first `Contact`; without one, the variable has no value.
+    pub contact_host: Option<&'a str>,
 }
 
 impl Expression {

@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod client;
 mod connect;
+pub mod dates;
 pub mod doubt;
 mod exchange;
 mod failure;
@@ -15,9 +16,10 @@ mod plan;
 mod pool;
 mod resolve;
 pub mod schedule;
-mod tls;
+mod sip;
 
-pub use budget::{Budget, Budgets};
+use crate::platform::tls;
+pub use budget::Budget;
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

@@ -3,18 +3,29 @@
 //! Each platform lives under a path prefix of its own (`/genesys`, `/cxone`, `/edge`, `/wem`, `/wfm`, `/archive`,
 //! `/backup`), so that `http://ADDRESS/genesys` is its base URL. What they answer follows a [`Scenario`].
 //!
-//! Invariants: what a platform answers depends on the scenario, the time since the start, the seed and the number of
-//! the request alone, so that nothing grows while it runs; a normal run never reaches this room.
+//! Invariants: what a platform answers depends on the scenario, the time since the start, the seed, the number of the
+//! request, and a small bounded state (counts of requests, rows and records that were written) alone, so that nothing
+//! grows while it runs; a normal run never reaches this room.
 
 mod cxone;
 mod demo;
+mod faults;
 mod genesys;
+mod limits;
 mod local;
+mod records;
 pub mod scenario;
 pub mod service;
+mod spoil;
+mod tokens;
+mod wire;
 mod world;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -34,10 +45,13 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use self::world::{Dropped, World};
 pub use self::{
     demo::{demo_config, demo_scenario},
     scenario::{Scenario, ScenarioError},
+};
+use self::{
+    wire::{Tear, Wire},
+    world::World,
 };
 use crate::clock::SharedClock;
 
@@ -52,21 +66,69 @@ const LONGEST_ANSWER: Duration = Duration::from_mins(2);
 /// How long to wait when the system has no file descriptor for a new connection.
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 
+/// Marks an answer in whose place the connection is closed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the scenario closes this connection without an answer")]
+struct Dropped;
+
+/// Marks an answer after whose first part the connection is reset.
+#[derive(Clone, Copy, Debug)]
+struct Torn;
+
+/// What a request asked for, before any prefix is cut off.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    path: String,
+    /// With the port.
+    host: String,
+}
+
+/// The simulated platforms. The scenario's time begins when they are made.
+///
+/// The same seed and the same order of requests give the same answers.
+#[derive(Clone, Debug)]
+pub struct Platforms {
+    router: TowerToHyperService<Router>,
+}
+
+impl Platforms {
+    /// Makes them.
+    #[must_use]
+    pub fn new(scenario: Scenario, clock: SharedClock, seed: u64) -> Self {
+        Self { router: TowerToHyperService::new(router(Arc::new(World::new(scenario, clock, seed)))) }
+    }
+
+    /// Answers one request without any network; `None` where the connection would be closed without an answer.
+    pub async fn answer(&self, mut request: Request) -> Option<Response<Body>> {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        let host = host.or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default();
+        let path = request.uri().path().to_owned();
+        request.extensions_mut().insert(Asked { path, host });
+        match hyper::service::Service::call(&self.router, request).await {
+            Ok(response) if response.extensions().get::<Dropped>().is_some() => None,
+            Ok(response) => Some(response),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Answers on `listener` for ever. Dropping the future closes the listener and every connection.
+    pub fn serve(self, listener: TcpListener) -> impl Future<Output = Infallible> + Send {
+        accept(listener, self)
+    }
+}
+
 /// Answers on `listener` for ever; the scenario's time begins with the call. Dropping the future closes the listener
 /// and every connection.
-///
-/// The same `seed` and the same order of requests give the same latencies.
 pub fn serve(
     listener: TcpListener,
     scenario: Scenario,
     clock: SharedClock,
     seed: u64,
 ) -> impl Future<Output = Infallible> + Send {
-    let service = TowerToHyperService::new(router(Arc::new(World::new(scenario, clock, seed))));
-    accept(listener, service)
+    Platforms::new(scenario, clock, seed).serve(listener)
 }
 
-async fn accept(listener: TcpListener, service: TowerToHyperService<Router>) -> Infallible {
+async fn accept(listener: TcpListener, platforms: Platforms) -> Infallible {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -75,9 +137,9 @@ async fn accept(listener: TcpListener, service: TowerToHyperService<Router>) -> 
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let service = service.clone();
+                    let platforms = platforms.clone();
                     connections.spawn(async move {
-                        connection(stream, service, loopback).await;
+                        connection(stream, platforms, loopback).await;
                         drop(permit);
                     });
                 }
@@ -92,12 +154,13 @@ async fn accept(listener: TcpListener, service: TowerToHyperService<Router>) -> 
 }
 
 /// Serves one connection until it ends.
-async fn connection(stream: TcpStream, service: TowerToHyperService<Router>, loopback: bool) {
+async fn connection(stream: TcpStream, platforms: Platforms, loopback: bool) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!("no TCP_NODELAY on a simulated connection: {error}");
     }
+    let (wire, tear) = Wire::new(stream);
     let answer = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = respond(request, service.clone(), loopback);
+        let answer = respond(request, platforms.clone(), loopback, Arc::clone(&tear));
         async move {
             match tokio::time::timeout(LONGEST_ANSWER, answer).await {
                 Ok(answered) => answered,
@@ -107,7 +170,7 @@ async fn connection(stream: TcpStream, service: TowerToHyperService<Router>, loo
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 * 1024);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), answer).await {
+    if let Err(error) = builder.serve_connection(TokioIo::new(wire), answer).await {
         debug!("a simulated connection ended early: {error}");
     }
 }
@@ -115,19 +178,19 @@ async fn connection(stream: TcpStream, service: TowerToHyperService<Router>, loo
 /// One answer, or the order to close the connection without one.
 async fn respond(
     request: hyper::Request<hyper::body::Incoming>,
-    service: TowerToHyperService<Router>,
+    platforms: Platforms,
     loopback: bool,
+    tear: Tear,
 ) -> Result<Response<Body>, Dropped> {
     if loopback && !names_loopback(request.headers().get(HOST)) {
         let text = "this simulation listens on loopback and answers to `localhost` and addresses only\n";
         return Ok((StatusCode::MISDIRECTED_REQUEST, text).into_response());
     }
-    let answered = hyper::service::Service::call(&service, request.map(Body::new)).await;
-    match answered {
-        Ok(response) if response.extensions().get::<Dropped>().is_some() => Err(Dropped),
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
+    let response = platforms.answer(request.map(Body::new)).await.ok_or(Dropped)?;
+    if response.extensions().get::<Torn>().is_some() {
+        tear.store(true, Ordering::Relaxed);
     }
+    Ok(response)
 }
 
 /// Whether a `Host` is `localhost` or an address: a name that somebody pointed at loopback is neither.

@@ -2,8 +2,10 @@
 //!
 //! A file in `tests/histories/` holds settings, the probes in the order of their ends (one a line: component, start and
 //! end in seconds, verdict, then `by=NAME` for `served_by`, `step=NAME` for the failing step, `from=SECONDS` for its
-//! start, `onset=`/`restored=` for the platform's stamps), `gap FROM UNTIL` and `tick AT` lines, and what must come out:
-//! every line of `events` in that order, and every `[[record]]` field.
+//! start, `onset=`/`restored=` for the platform's stamps), `gap FROM UNTIL`, `tick AT`, `restart AT` (a new process on the
+//! kept state, after a reboot) and `look COMPONENT` lines, and what must come out: every line of `events` in that
+//! order, and every `[[record]]` field. `steps` gives a component's journey, the health step first; without it there is
+//! one step `s` besides those that fail.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
@@ -13,8 +15,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use warroom::domain::{
     ComponentCard, ComponentId, Environment, Event, Moment, PathName, PlatformId, ProbeReport,
-    RecoveryRecord, Roster, Span, StepReport, StepState, Tier, Verdict,
-    measurement::{Measurement, Thresholds},
+    RecoveryRecord, Roster, Span, StepCard, StepReport, StepState, Tier, Verdict, chain,
+    event::{OutageEvent, OutageView, PhaseEvent},
+    measurement::{Kept, KeptAt, Measurement, Thresholds},
     record::ClockState,
     time::Now,
 };
@@ -33,6 +36,8 @@ struct History {
     depends_on: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     secondary: Vec<String>,
+    #[serde(default)]
+    steps: BTreeMap<String, Vec<String>>,
     stamp_error: Option<f64>,
     probes: String,
     events: Vec<String>,
@@ -56,8 +61,8 @@ fn wall(seconds: f64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0).round() as i64)
 }
 
-fn now(seconds: f64) -> Now {
-    Now { moment: moment(seconds), wall: wall(seconds) }
+fn now(seconds: f64, booted: f64) -> Now {
+    Now { moment: moment(seconds - booted), wall: wall(seconds) }
 }
 
 fn card(id: &str, history: &History) -> ComponentCard {
@@ -70,7 +75,14 @@ fn card(id: &str, history: &History) -> ComponentCard {
         kind: "api".into(),
         cadence: Duration::from_secs(5),
         burst: Duration::from_millis(500),
-        steps: Vec::new(),
+        steps: history
+            .steps
+            .get(id)
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(place, name)| step_card(name, place == 0))
+            .collect(),
         depends_on: history.depends_on.get(id).into_iter().flatten().map(ComponentId::new).collect(),
         shares: Vec::new(),
         owner: None,
@@ -83,7 +95,41 @@ fn card(id: &str, history: &History) -> ComponentCard {
     }
 }
 
-fn report(line: &str) -> ProbeReport {
+fn step_card(name: &str, health: bool) -> StepCard {
+    StepCard {
+        name: Arc::from(name),
+        what: String::new(),
+        health,
+        parallel: false,
+        cleanup: false,
+        supported: true,
+    }
+}
+
+/// The steps of a probe: those before the failing one passed, those after it did not run.
+fn steps(journey: &[String], failing: Option<&str>, whole: &StepReport) -> Vec<StepReport> {
+    if journey.is_empty() {
+        return vec![whole.clone()];
+    }
+    let fails_at = failing.and_then(|failing| journey.iter().position(|step| step == failing));
+    journey
+        .iter()
+        .enumerate()
+        .map(|(place, name)| StepReport {
+            name: Arc::from(name.as_str()),
+            state: match fails_at {
+                Some(at) if place == at => StepState::Failed,
+                Some(at) if place > at => StepState::NotRun,
+                _ => StepState::Passed,
+            },
+            ..whole.clone()
+        })
+        .collect()
+}
+
+/// `booted` is when the running boot's monotonic clock began.
+fn report(line: &str, history: &History, booted: f64) -> ProbeReport {
+    let moment = |seconds: f64| moment(seconds - booted);
     let mut words = line.split_whitespace();
     let component_id = ComponentId::new(words.next().unwrap());
     let start: f64 = words.next().unwrap().parse().unwrap();
@@ -93,7 +139,18 @@ fn report(line: &str) -> ProbeReport {
     let seconds = |name: &str| options.get(name).map(|text| text.parse::<f64>().unwrap());
     let (span, step) = (Span::new(moment(start), moment(end)), options.get("step").copied().unwrap_or("s"));
     let evidence = Span::new(moment(seconds("from").unwrap_or(start)), moment(end));
+    let whole = StepReport {
+        name: Arc::from(step),
+        state: if verdict.is_bad() { StepState::Failed } else { StepState::Passed },
+        span: Some(span),
+        timings: None,
+        reason: None,
+        onset_at: seconds("onset").map(wall),
+        restored_at: seconds("restored").map(wall),
+    };
+    let journey = history.steps.get(component_id.as_str()).cloned().unwrap_or_default();
     ProbeReport {
+        steps: steps(&journey, verdict.is_bad().then_some(step), &whole),
         component_id,
         path: PathName::primary(),
         span,
@@ -108,15 +165,6 @@ fn report(line: &str) -> ProbeReport {
         latency: None,
         reason: verdict.is_bad().then(|| format!("{step}: bad")),
         burst: false,
-        steps: vec![StepReport {
-            name: Arc::from(step),
-            state: if verdict.is_bad() { StepState::Failed } else { StepState::Passed },
-            span: Some(span),
-            timings: None,
-            reason: None,
-            onset_at: seconds("onset").map(wall),
-            restored_at: seconds("restored").map(wall),
-        }],
     }
 }
 
@@ -146,7 +194,7 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         .probes
         .lines()
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|word| !["gap", "tick", "clock", "#"].contains(word))
+        .filter(|word| !["gap", "tick", "clock", "restart", "look", "#"].contains(word))
         .chain(history.depends_on.keys().map(String::as_str))
         .collect();
     let roster = Arc::new(Roster {
@@ -163,22 +211,63 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         success: number(history.success_threshold),
         ratio: history.failure_ratio.map(|(bad, of)| (number(bad), number(of))),
     };
-    let mut measurement = Measurement::new(roster, thresholds, 1);
-    let error = history.stamp_error.map(Duration::from_secs_f64);
-    measurement.set_clock(ClockState::Ok, error);
+    let mut measurement = Measurement::new(Arc::clone(&roster), thresholds, 1);
+    let errors: BTreeMap<PlatformId, Duration> = measurement
+        .roster()
+        .components
+        .iter()
+        .filter_map(|card| Some((card.platform.clone(), Duration::from_secs_f64(history.stamp_error?))))
+        .collect();
+    measurement.set_clock(ClockState::Ok, errors.clone());
     let (mut told, mut records) = (Vec::new(), Vec::new());
+    let mut booted = 0.0;
+    let mut views: BTreeMap<String, OutageView> = BTreeMap::new();
     for line in history.probes.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         let numbers: Vec<f64> = line.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect();
         let events = match line.split_whitespace().next().unwrap() {
-            "gap" => measurement.gap(moment(numbers[0]), moment(numbers[1]), "test", now(numbers[1])),
-            "tick" => measurement.tick(now(numbers[0])),
+            "gap" => measurement.gap(moment(numbers[0]), moment(numbers[1]), "test", now(numbers[1], booted)),
+            "tick" => measurement.tick(now(numbers[0], booted)),
             "clock" => {
                 let state = if line.contains("unsafe") { ClockState::Unsafe } else { ClockState::Ok };
-                measurement.set_clock(state, error);
+                measurement.set_clock(state, errors.clone());
                 Vec::new()
             }
-            _ => measurement.observe(&report(line), now(numbers[1])).events,
+            "restart" => {
+                let before = now(numbers[0] - 0.5, booted);
+                booted = numbers[0] - 1.0;
+                let kept = (0..roster.components.len())
+                    .filter_map(|place| measurement.keep(place, before, "one", Some(Duration::ZERO)))
+                    .map(|(id, kept)| (id, serde_json::to_string(&kept).unwrap()))
+                    .map(|(id, kept)| (id, serde_json::from_str::<Kept>(&kept).unwrap()))
+                    .collect();
+                measurement = Measurement::new(Arc::clone(&roster), thresholds, 1);
+                measurement.set_clock(ClockState::Ok, errors.clone());
+                let at = KeptAt {
+                    boot_id: "two".to_owned(),
+                    now: now(numbers[0], booted),
+                    wall_error: Some(Duration::ZERO),
+                };
+                measurement.take_up(kept, &at)
+            }
+            "look" => {
+                let id = line.split_whitespace().nth(1).unwrap();
+                told.push(match chain::waiting(&views[id].links) {
+                    None => format!("{id} waits for nothing"),
+                    Some((back, waits)) => format!("{id} back +{back} waits for {}", waits.join(", ")),
+                });
+                Vec::new()
+            }
+            _ => measurement.observe(&report(line, history, booted), now(numbers[1], booted)).events,
         };
+        for event in &events {
+            match event {
+                Event::Phase(PhaseEvent { component_id, outage: Some(outage), .. })
+                | Event::Outage(OutageEvent { component_id, outage, .. }) => {
+                    views.insert(component_id.to_string(), outage.clone());
+                }
+                _ => {}
+            }
+        }
         told.extend(events.iter().filter_map(words));
         records.extend(events.iter().filter_map(|event| match event {
             Event::Recovery(event) => Some(RecoveryRecord::clone(&event.record)),
@@ -192,6 +281,9 @@ fn json(value: &toml::Value) -> serde_json::Value {
     match value {
         toml::Value::Integer(number) => (*number as f64).into(),
         toml::Value::Array(values) => values.iter().map(json).collect(),
+        toml::Value::Table(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+        }
         // TOML has no null.
         toml::Value::String(text) if text == "null" => serde_json::Value::Null,
         other => serde_json::to_value(other).unwrap(),
@@ -203,6 +295,9 @@ fn plain(value: &serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Number(number) => number.as_f64().into(),
         serde_json::Value::Array(values) => values.iter().map(plain).collect(),
+        serde_json::Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
+        }
         other => other.clone(),
     }
 }

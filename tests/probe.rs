@@ -17,7 +17,11 @@ mod expressions;
 mod hostile;
 #[path = "probe/journeys.rs"]
 mod journeys;
+#[path = "probe/phone.rs"]
+mod phone;
 #[path = "probe/schedule.rs"]
 mod schedule;
+#[path = "probe/sip.rs"]
+mod sip;
 #[path = "probe/tls.rs"]
 mod tls;

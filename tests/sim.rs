@@ -1,32 +1,48 @@
-//! The simulated platforms through real HTTP: what a probe meets is what the scenario says, when it says it.
-#![expect(clippy::unwrap_used, reason = "a test may")]
+//! The simulated platforms: what a probe meets is what the scenario says, when it says it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use axum::body::{Body, Bytes};
 use chrono::{DateTime, Utc};
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use serde_json::Value;
 use warroom::{
     clock::Clock,
     domain::Moment,
-    expression::Expression,
-    sim::{self, Scenario, scenario::State, service::Service},
+    sim::{Platforms, Scenario},
 };
 
+#[path = "sim/bodies.rs"]
+mod bodies;
+#[path = "sim/demo.rs"]
+mod demo;
+#[path = "sim/failover.rs"]
+mod failover;
+#[path = "sim/limits.rs"]
+mod limits;
+#[path = "sim/logins.rs"]
+mod logins;
+#[path = "sim/network.rs"]
+mod network;
+#[path = "sim/scenarios.rs"]
+mod scenarios;
+#[path = "sim/shapes.rs"]
+mod shapes;
+#[path = "sim/transactions.rs"]
+mod transactions;
+
 const FLOW: &str = "/genesys/api/v2/architect/flows/main/versions/v1/status";
+const TRUNKS: &str = "/genesys/api/v2/telephony/providers/edges/trunks";
 const TRUNK: &str = "/genesys/api/v2/telephony/providers/edges/trunks/use1";
+const SITE: &str = "/cxone/platform/v2/sites/prod-us-east-1/health";
+const CXONE: &str = "/cxone/incontactapi/services/v33.0";
 
 /// A clock that moves only when the test says so.
 #[derive(Debug, Default)]
@@ -48,103 +64,112 @@ impl Clock for HandClock {
     }
 }
 
-/// The simulated platforms on a free port.
+/// An answer, read to its end.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// As far as it came.
+    bytes: Bytes,
+    /// Whether it ended with an error.
+    torn: bool,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// The simulated platforms in this process, without a network: latencies pass in virtual time.
 struct Simulation {
-    address: SocketAddr,
+    platforms: Platforms,
     clock: Arc<HandClock>,
-    server: JoinHandle<std::convert::Infallible>,
-    client: reqwest::Client,
 }
 
 impl Simulation {
-    async fn start(scenario: Scenario) -> Self {
-        // Another test of this process may have installed it first, which is just as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    fn new(scenario: Scenario) -> Self {
         let clock = Arc::new(HandClock::default());
-        let server = tokio::spawn(sim::serve(listener, scenario, clock.clone(), 7));
-        Self { address, clock, server, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { platforms: Platforms::new(scenario, clock.clone(), 7), clock }
     }
 
-    async fn with(scenario: &str) -> Self {
-        Self::start(Scenario::parse(scenario, "test.toml").unwrap()).await
+    fn with(scenario: &str) -> Self {
+        Self::new(Scenario::parse(scenario, "test.toml").unwrap_or_else(|error| panic!("{error}")))
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address))
+    /// An answer; `None` where the connection would be closed.
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Option<Answer> {
+        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:8650");
+        if !headers.iter().any(|(name, _)| *name == "accept") {
+            request = request.header("accept", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.platforms.answer(request.body(Body::from(body.to_owned())).unwrap()).await?;
+        let (parts, mut body) = response.into_parts();
+        let (mut bytes, mut torn) = (Vec::new(), false);
+        while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap()),
+                Err(_) => torn = true,
+            }
+            if torn {
+                break;
+            }
+        }
+        Some(Answer { status: parts.status, headers: parts.headers, bytes: bytes.into(), torn })
     }
 
-    async fn get(&self, path: &str) -> Response {
-        self.request(Method::GET, path).send().await.unwrap()
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[], "").await.unwrap()
     }
 
-    async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
-        self.request(Method::POST, path).body(body).send().await.unwrap()
+    async fn get_as(&self, path: &str, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.ask(Method::GET, path, &[("authorization", &bearer)], "").await.unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &str) -> Answer {
+        self.ask(Method::POST, path, &[("content-type", "application/json")], body).await.unwrap()
+    }
+
+    /// Logs in to Genesys Cloud.
+    async fn login(&self, id: &str, secret: &str) -> Answer {
+        use base64::Engine as _;
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"));
+        let headers = [
+            ("authorization", &*format!("Basic {basic}")),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        self.ask(Method::POST, "/genesys/oauth/token", &headers, "grant_type=client_credentials")
+            .await
+            .unwrap()
+    }
+
+    /// A token for Genesys Cloud.
+    async fn token(&self) -> String {
+        self.login("id", "secret").await.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Logs in to `CXone` with an access key.
+    async fn access_key(&self, id: &str, secret: &str) -> Answer {
+        let keys = format!(r#"{{"accessKeyId":"{id}","accessKeySecret":"{secret}"}}"#);
+        self.post("/cxone/authentication/v1/token/access-key", &keys).await
     }
 }
 
-impl Drop for Simulation {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn body(response: Response) -> Value {
-    serde_json::from_str(&response.text().await.unwrap()).unwrap()
-}
-
-fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
-    response.headers().get(name).map(|value| value.to_str().unwrap())
-}
-
-#[tokio::test]
-async fn a_flow_runs_for_a_moment_and_then_has_completed() {
-    let sim = Simulation::start(Scenario::default()).await;
-    let launched =
-        sim.post("/genesys/api/v2/flows/executions", r#"{"flowId":"main","flowVersion":"v1"}"#).await;
-    assert_eq!(launched.status(), 200);
-    let id = body(launched).await["id"].as_str().unwrap().to_owned();
-    let execution = format!("/genesys/api/v2/flows/executions/{id}");
-    assert_eq!(body(sim.get(&execution).await).await["status"], "RUNNING");
-    sim.clock.set(400);
-    let ended = body(sim.get(&execution).await).await;
-    assert_eq!(ended["status"], "COMPLETED");
-    assert!(ended["dateCompleted"].as_str().unwrap() > ended["dateLaunched"].as_str().unwrap());
-}
-
-#[tokio::test]
-async fn an_execution_that_nobody_launched_is_not_found() {
-    let sim = Simulation::start(Scenario::default()).await;
-    sim.clock.set(60_000);
-    for id in ["nonsense", "00000000-0000-0000-0000-000000000000", "00000000-0000-1000-0000-0000ffffffff"] {
-        assert_eq!(sim.get(&format!("/genesys/api/v2/flows/executions/{id}")).await.status(), 404, "{id}");
-    }
-    assert_eq!(sim.post("/genesys/api/v2/flows/executions", "{}").await.status(), 400);
-}
-
-#[tokio::test]
-async fn a_transaction_may_fail_while_the_platform_calls_itself_healthy() {
-    let sim =
-        Simulation::with("[[changes]]\nat = '1s'\ntarget = 'genesys/execution'\nstate = 'failing'\n").await;
-    sim.clock.set(1_000);
-    assert_eq!(body(sim.get(FLOW).await).await["healthCheck"]["result"], "PASS");
-    let id =
-        body(sim.post("/genesys/api/v2/flows/executions", r#"{"flowId":"main"}"#).await).await["id"].clone();
-    sim.clock.set(2_000);
-    let ended =
-        body(sim.get(&format!("/genesys/api/v2/flows/executions/{}", id.as_str().unwrap())).await).await;
-    assert_eq!(ended["status"], "FAILED");
-    assert!(ended["flowErrorInfo"]["message"].is_string());
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_change_takes_effect_at_its_time_and_not_a_moment_before() {
     let sim = Simulation::with(
         "[[changes]]\nat = '8s'\ntarget = 'genesys/flow'\nstate = 'down'\nretry_after = '3s'\n\
          [[changes]]\nat = '11s'\ntarget = 'genesys/flow'\nstate = 'up'\nserved_by = 'us-west-2'\n",
-    )
-    .await;
+    );
     for (millis, status, served_by, retry_after) in [
         (7_999, 200, "us-east-1", None),
         (8_000, 503, "us-east-1", Some("3")),
@@ -154,51 +179,54 @@ async fn a_change_takes_effect_at_its_time_and_not_a_moment_before() {
     ] {
         sim.clock.set(millis);
         let answer = sim.get(FLOW).await;
-        assert_eq!(answer.status(), status, "at {millis} ms");
-        assert_eq!(header(&answer, "x-served-by"), Some(served_by), "at {millis} ms");
-        assert_eq!(header(&answer, "retry-after"), retry_after, "at {millis} ms");
+        assert_eq!(answer.status, status, "at {millis} ms");
+        assert_eq!(answer.header("x-served-by"), Some(served_by), "at {millis} ms");
+        assert_eq!(answer.header("retry-after"), retry_after, "at {millis} ms");
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_platform_as_a_target_covers_all_of_its_services_and_no_other() {
     let sim = Simulation::with(
         "[[changes]]\nat = '0s'\ntarget = 'genesys'\nstate = 'throttled'\nretry_after = '4s'\n",
-    )
-    .await;
+    );
     for path in [FLOW, TRUNK, "/genesys/api/v2/date"] {
         let answer = sim.get(path).await;
-        assert_eq!((answer.status().as_u16(), header(&answer, "retry-after")), (429, Some("4")), "{path}");
-        assert_eq!(body(answer).await["code"], "too.many.requests.retry.after", "{path}");
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("4")), "{path}");
+        assert_eq!(answer.json()["code"], "too.many.requests.retry.after", "{path}");
     }
-    assert_eq!(sim.get("/edge/crm/ready").await.status(), 200);
+    assert_eq!(sim.get("/edge/crm/ready").await.status, 200);
 }
 
-#[tokio::test]
-async fn a_refused_request_gets_no_answer_at_all() {
-    let sim = Simulation::with("[[changes]]\nat = '0s'\ntarget = 'wfm'\nstate = 'refused'\n").await;
-    let error = sim.request(Method::GET, "/wfm/ready").send().await.unwrap_err();
-    assert!(error.is_request() && error.status().is_none(), "{error:?}");
-    assert_eq!(sim.get("/wem/dashboard").await.status(), 200);
+#[tokio::test(start_paused = true)]
+async fn one_trunk_of_a_listing_can_fail_alone() {
+    let sim = Simulation::with(
+        "[[changes]]\nat = '5s'\ntarget = 'genesys/trunk'\nonly = 'mine'\nstate = 'failing'\n",
+    );
+    sim.clock.set(5_000);
+    let listing = sim.get(TRUNKS).await.json();
+    let in_service: Vec<(&str, bool)> = listing["entities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trunk| (trunk["id"].as_str().unwrap(), trunk["inService"].as_bool().unwrap()))
+        .collect();
+    let first = "7c9e6679-7425-40de-944b-000000000001";
+    assert_eq!(in_service.len(), 4);
+    assert_eq!(in_service[..2], [("mine", false), (first, true)]);
+    for (id, good) in [("mine", false), (first, true)] {
+        assert_eq!(sim.get(&format!("{TRUNKS}/{id}")).await.json()["inService"], good, "{id}");
+        let metrics = sim.get(&format!("{TRUNKS}/metrics?trunkIds={id}")).await.json();
+        assert_eq!(metrics[0]["calls"]["inboundCallCount"].as_u64().unwrap() > 0, good, "{id}");
+    }
 }
 
-#[tokio::test]
-async fn a_slow_service_answers_rightly_and_late() {
-    let sim =
-        Simulation::with("[[changes]]\nat = '0s'\ntarget = 'wfm'\nstate = 'slow'\nlatency = '300ms'\n").await;
-    let asked = Instant::now();
-    let answer = sim.get("/wfm/api/v1/schedules").await;
-    assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
-    assert!(body(answer).await["shifts"].as_u64().unwrap() > 0);
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_trunk_tells_when_the_platform_saw_it_change() {
     let sim = Simulation::with(
         "cycle = '60s'\n[[changes]]\nat = '20s'\ntarget = 'genesys/trunk'\nstate = 'failing'\n\
          [[changes]]\nat = '31s'\ntarget = 'genesys/trunk'\nstate = 'up'\n",
-    )
-    .await;
+    );
     for (millis, connected, since) in [
         (10_000, true, "2026-05-14T14:32:00.000Z"),
         (25_000, false, "2026-05-15T14:32:20.000Z"),
@@ -208,246 +236,82 @@ async fn a_trunk_tells_when_the_platform_saw_it_change() {
         (130_000, true, "2026-05-15T14:33:31.000Z"),
     ] {
         sim.clock.set(millis);
-        let trunk = body(sim.get(TRUNK).await).await;
+        let trunk = sim.get(TRUNK).await.json();
         assert_eq!(trunk["inService"], connected, "at {millis} ms");
         assert_eq!(trunk["connectedStatus"]["connectedStateTime"], since, "at {millis} ms");
         assert_eq!(trunk["optionsStatus"][0]["optionState"], connected, "at {millis} ms");
     }
 }
 
-#[tokio::test]
-async fn a_login_is_asked_for_only_where_the_scenario_says_so() {
-    let sim = Simulation::with("demand_login = true\n").await;
-    let site = "/cxone/platform/v2/sites/prod-us-east-1/health";
-    for path in [FLOW, site] {
-        assert_eq!(sim.get(path).await.status(), 401, "{path}");
+#[tokio::test(start_paused = true)]
+async fn a_slow_service_answers_rightly_and_late() {
+    let sim = Simulation::with("[[changes]]\nat = '0s'\ntarget = 'wfm'\nstate = 'slow'\nlatency = '300ms'\n");
+    let asked = tokio::time::Instant::now();
+    let answer = sim.get("/wfm/api/v1/schedules").await;
+    assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
+    assert!(answer.json()["shifts"].as_u64().unwrap() > 0);
+}
+
+/// The logarithms of latencies in seconds, of so many requests.
+async fn latencies(seed: u64, requests: usize) -> Vec<f64> {
+    let scenario = "[[changes]]\nat = '0s'\ntarget = 'wfm'\nmedian = '200ms'\nsigma = 0.5\n";
+    let scenario = Scenario::parse(scenario, "test.toml").unwrap();
+    let platforms = Platforms::new(scenario, Arc::new(HandClock::default()), seed);
+    let mut logarithms = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let request = Request::builder().uri("/wfm/ready").body(Body::empty()).unwrap();
+        let asked = tokio::time::Instant::now();
+        assert!(platforms.answer(request).await.is_some());
+        logarithms.push(asked.elapsed().as_secs_f64().ln());
     }
-    assert_eq!(sim.get("/edge/crm/ready").await.status(), 200);
-    let issued = body(sim.post("/genesys/oauth/token", "grant_type=client_credentials").await).await;
-    let keys = r#"{"accessKeyId":"synthetic","accessKeySecret":"synthetic"}"#;
-    let cxone = body(sim.post("/cxone/authentication/v1/token/access-key", keys).await).await;
-    let asks = async |path: &str, token: &Value| {
-        let token = format!("Bearer {}", token.as_str().unwrap());
-        sim.request(Method::GET, path).header("authorization", token).send().await.unwrap().status().as_u16()
-    };
-    assert_eq!(asks(FLOW, &issued["access_token"]).await, 200);
-    assert_eq!(asks(site, &cxone["access_token"]).await, 200);
-    assert_eq!(asks(site, &issued["access_token"]).await, 401, "a token of the other platform");
-    sim.clock.set(3_600_000);
-    assert_eq!(asks(FLOW, &issued["access_token"]).await, 401, "a token past its time");
+    logarithms
 }
 
-#[tokio::test]
-async fn genesys_tells_its_rate_limit_and_counts_by_the_minute() {
-    let sim = Simulation::start(Scenario::default()).await;
-    for count in ["1", "2"] {
-        let answer = sim.get(FLOW).await;
-        assert_eq!(header(&answer, "inin-ratelimit-count"), Some(count));
-        assert_eq!(header(&answer, "inin-ratelimit-allowed"), Some("300"));
-        assert_eq!(header(&answer, "inin-ratelimit-reset"), Some("60"));
-        assert!(header(&answer, "inin-correlation-id").is_some());
-        assert_eq!(header(&answer, "date"), Some("Fri, 15 May 2026 14:32:00 GMT"));
-    }
-    sim.clock.set(61_000);
-    assert_eq!(header(&sim.get(FLOW).await, "inin-ratelimit-count"), Some("1"));
+#[tokio::test(start_paused = true)]
+async fn latencies_are_log_normal_with_the_told_median_and_spread_and_follow_the_seed() {
+    let found = latencies(7, 3_000).await;
+    let count = found.len() as f64;
+    let mean = found.iter().sum::<f64>() / count;
+    let spread = (found.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / count).sqrt();
+    // The logarithm of the median is the mean of the logarithms; three standard errors, and a timer's millisecond.
+    assert!((mean - 0.2_f64.ln()).abs() < 0.035, "{mean}");
+    assert!((spread - 0.5).abs() < 0.03, "{spread}");
+    // Normal: two thirds lie within one standard deviation, a twentieth outside two.
+    let within =
+        |width: f64| found.iter().filter(|one| (*one - mean).abs() < width * spread).count() as f64 / count;
+    assert!((within(1.0) - 0.683).abs() < 0.03, "{}", within(1.0));
+    assert!((within(2.0) - 0.954).abs() < 0.02, "{}", within(2.0));
+    assert_eq!(latencies(7, 50).await, found[..50]);
+    assert_ne!(latencies(8, 50).await, found[..50]);
 }
 
-#[tokio::test]
-async fn a_script_gives_a_contact_that_can_be_ended() {
-    let sim = Simulation::start(Scenario::default()).await;
-    let services = "/cxone/incontactapi/services/v33.0";
-    let start = format!("{services}/scripts/start?skillId=4711&scriptPath=synthetic%5Crto-check");
-    let started = sim.post(&start, "").await;
-    assert_eq!(started.status(), 202);
-    let contact = body(started).await["contactId"].as_u64().unwrap();
-    assert_eq!(sim.post(&format!("{services}/contacts/{contact}/end"), "").await.status(), 202);
-    assert_eq!(sim.post(&format!("{services}/contacts/{}/end", contact + 1_000), "").await.status(), 404);
-    assert_eq!(sim.post(&format!("{services}/scripts/start?skillId=4711"), "").await.status(), 400);
+#[tokio::test(start_paused = true)]
+async fn a_skewed_platform_lies_in_every_date_that_it_gives() {
+    let sim = Simulation::with(
+        "[[changes]]\nat = '10s'\ntarget = 'genesys'\nskew = '-90s'\n\
+         [[changes]]\nat = '10s'\ntarget = 'genesys/trunk'\nstate = 'failing'\n\
+         [[changes]]\nat = '10s'\ntarget = 'cxone'\nskew = '2500ms'\n\
+         [[changes]]\nat = '10s'\ntarget = 'edge'\nage = '30s'\n",
+    );
+    sim.clock.set(20_000);
+    let date = sim.get("/genesys/api/v2/date").await;
+    assert_eq!(date.json()["currentDate"], "2026-05-15T14:30:50.000Z");
+    assert_eq!(date.header("date"), Some("Fri, 15 May 2026 14:30:50 GMT"));
+    assert_eq!(date.header("age"), None);
+    let trunk = sim.get(TRUNK).await.json();
+    assert_eq!(trunk["connectedStatus"]["connectedStateTime"], "2026-05-15T14:30:40.000Z");
+    let time = sim.get(&format!("{CXONE}/server-time")).await;
+    assert_eq!(time.json()["ServerTime"], "2026-05-15T14:32:22.500Z");
+    assert_eq!(time.header("date"), Some("Fri, 15 May 2026 14:32:22 GMT"));
+    let cached = sim.get("/edge/crm/ready").await;
+    assert_eq!(cached.header("age"), Some("30"));
+    assert_eq!(cached.header("date"), Some("Fri, 15 May 2026 14:31:50 GMT"));
 }
 
-#[tokio::test]
-async fn a_web_page_elsewhere_cannot_reach_the_simulation_through_a_name() {
-    let sim = Simulation::start(Scenario::default()).await;
-    for (host, status) in [("rebound.example.com", "421"), ("localhost", "200"), ("127.0.0.1:80", "200")] {
-        let mut stream = TcpStream::connect(sim.address).await.unwrap();
-        let request = format!("GET /edge/crm/ready HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_body_over_the_platforms_limit_is_refused() {
-    let sim = Simulation::start(Scenario::default()).await;
-    // One byte too many, and no more: an answer to a body that is still on its way may be lost with the connection.
-    let body = vec![b' '; 512_001];
-    assert_eq!(sim.post("/genesys/api/v2/flows/executions", body).await.status(), 413);
-}
-
-#[tokio::test]
-async fn the_listener_and_its_connections_end_with_the_server() {
-    let sim = Simulation::start(Scenario::default()).await;
-    let mut kept = TcpStream::connect(sim.address).await.unwrap();
-    assert_eq!(sim.get("/edge/crm/ready").await.status(), 200);
-    sim.server.abort();
-    let mut rest = Vec::new();
-    // A reset says the same as an end.
-    let ended = tokio::time::timeout(Duration::from_secs(5), kept.read_to_end(&mut rest)).await;
-    assert!(ended.is_ok(), "the open connection outlived its server");
-    assert!(TcpStream::connect(sim.address).await.is_err(), "the port still listens");
-}
-
-/// The demo must not begin with an outage that nobody wrote: in peace every step of every journey passes.
-#[tokio::test]
-async fn every_step_of_the_demo_is_answered_in_peace() {
-    let sim = Simulation::start(sim::demo_scenario().unwrap()).await;
-    let config: toml::Table = sim::demo_config(sim.address).parse().unwrap();
-    let components = config["components"].as_array().unwrap();
-    assert_eq!(components.len(), 12);
-    let mut steps = 0;
-    for component in components {
-        let platform = &config["platforms"][component["platform"].as_str().unwrap()];
-        let mut vars = component.get("vars").and_then(toml::Value::as_table).cloned().unwrap_or_default();
-        for step in component["journey"].as_array().unwrap() {
-            let (method, path) = ["get", "post"]
-                .into_iter()
-                .find_map(|method| Some((method, step.get(method)?.as_str().unwrap())))
-                .unwrap();
-            let filled = vars.iter().fold(path.to_owned(), |path, (name, value)| {
-                let value = value.as_str().unwrap().replace('\\', "%5C");
-                path.replace(&format!("{{{name}}}"), &value)
-            });
-            assert!(!filled.contains('{'), "{filled}");
-            let url = format!("{}{filled}", platform["base_url"].as_str().unwrap());
-            let request = sim.client.request(method.to_uppercase().parse().unwrap(), &url);
-            let json = step.get("json").map(|json| serde_json::to_string(json).unwrap()).unwrap_or_default();
-            let answer = request.body(json).send().await.unwrap();
-            assert!(answer.status().is_success(), "{url}: {}", answer.status());
-            let text = answer.text().await.unwrap();
-            for (name, source) in step.get("capture").and_then(toml::Value::as_table).into_iter().flatten() {
-                let key = source.as_str().unwrap().trim_start_matches("body.");
-                let value = serde_json::from_str::<Value>(&text).unwrap()[key].clone();
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                vars.insert(name.clone(), toml::Value::String(value));
-            }
-            for expectation in step["expect"].as_array().unwrap() {
-                Expression::compile(expectation.as_str().unwrap()).unwrap();
-            }
-            steps += 1;
-        }
-    }
-    assert!(steps > 24, "{steps}");
-}
-
-#[test]
-fn the_demo_tells_the_story_that_it_promises() {
-    let scenario = sim::demo_scenario().unwrap();
-    let at = |seconds: u64, service| scenario.condition(service, Duration::from_secs(seconds));
-    let cycle = scenario.cycle().unwrap().as_secs();
-    for start in [0, cycle, 40 * cycle] {
-        for service in Service::ALL {
-            assert_eq!(at(start, service).state, State::Up, "{} at {start} s", service.name());
-            assert_eq!(at(start, service).served_by, None, "{} at {start} s", service.name());
-        }
-        let flow = at(start + 9, Service::GenesysFlow);
-        assert_eq!(flow.state, State::Down { status: 503, retry_after: None });
-        let moved = at(start + 12, Service::GenesysFlow);
-        assert_eq!((moved.state, moved.served_by.as_deref()), (State::Up, Some("us-west-2")));
-        assert_eq!(at(start + 12, Service::GenesysExecution).state, State::Failing);
-        assert_eq!(at(start + 30, Service::GenesysExecution).state, State::Up);
-        assert!(matches!(
-            at(start + 20, Service::WemDashboard).state,
-            State::Throttled { retry_after: Some(_) }
-        ));
-        assert_eq!(at(start + 40, Service::EdgeContacts).state, State::Failing);
-        assert_eq!(at(start + 40, Service::EdgeCrm).state, State::Up);
-        assert_eq!(at(start + 40, Service::EdgeAgent).state, State::Up);
-        let away =
-            (0..cycle).filter(|second| at(start + second, Service::GenesysTrunk).state == State::Failing);
-        assert!(away.count() > 20, "the trunk's target of 20 s is not violated");
-    }
-}
-
-#[test]
-fn the_documented_example_is_a_scenario() {
-    let source = include_str!("../src/sim/scenario.rs");
-    let example: String = source
-        .lines()
-        .skip_while(|line| *line != "//! ```toml")
-        .skip(1)
-        .take_while(|line| *line != "//! ```")
-        .flat_map(|line| [line.trim_start_matches("//!").trim_start(), "\n"])
-        .collect();
-    let scenario = Scenario::parse(&example, "example").unwrap();
-    assert_eq!(scenario.cycle(), Some(Duration::from_mins(3)));
-    let wem = scenario.condition(Service::WemDashboard, Duration::from_secs(19));
-    assert_eq!(wem.state, State::Throttled { retry_after: Some(Duration::from_secs(4)) });
-}
-
-#[test]
-fn everything_that_is_wrong_with_a_scenario_is_told_at_once_and_with_its_place() {
-    let text = r#"cycle = "1m"
-demand_login = "yes"
-speed = 2
-[[changes]]
-at = "5s"
-target = "genesys/flows"
-state = "down"
-[[changes]]
-target = "wem"
-state = "throttled"
-retry_after = "1500ms"
-status = 503
-[[changes]]
-at = "2m"
-target = "wem"
-[[changes]]
-at = 5
-target = "wfm"
-state = "slow"
-[[changes]]
-at = "6s"
-target = "edge"
-state = "gone"
-served_by = "us west"
-[[changes]]
-at = "7s"
-target = "edge"
-state = "down"
-status = 404
-"#;
-    let error = Scenario::parse(text, "drill.toml").unwrap_err();
-    let told = error.to_string();
-    let expected = [
-        "drill.toml:2: `demand_login` must be true or false",
-        "drill.toml:3: a scenario has no key `speed`; it knows cycle, demand_login, changes",
-        "drill.toml:6: `target` is \"genesys/flows\"; it must be one of archive, archive/exports,",
-        "drill.toml:8: `at` is missing in this change",
-        "drill.toml:11: `retry_after` must be whole seconds",
-        "drill.toml:12: `status` belongs to state \"down\", not to throttled",
-        "drill.toml:13: a change needs `state` or `served_by`; it has neither",
-        "drill.toml:14: `at` lies after the end of `cycle`",
-        "drill.toml:17: `at` must be a duration",
-        "drill.toml:19: state \"slow\" needs `latency`",
-        "drill.toml:23: `state` is \"gone\"; it must be one of up, down, failing, refused, throttled, slow",
-        "drill.toml:24: `served_by` goes into a header",
-        "drill.toml:29: `status` must be a whole number from 500 to 599",
-    ];
-    for (told, expected) in told.lines().zip(expected) {
-        assert!(told.starts_with(expected), "{told}\nshould begin with\n{expected}");
-    }
-    assert_eq!(error.findings.len(), expected.len(), "{told}");
-    let broken = Scenario::parse("cycle = \n", "drill.toml").unwrap_err().to_string();
-    assert!(broken.starts_with("drill.toml:1: this is not TOML: "), "{broken}");
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_path_that_nobody_serves_says_so() {
-    let sim = Simulation::start(Scenario::default()).await;
+    let sim = Simulation::new(Scenario::default());
     let answer = sim.get("/genesys/api/v2/nothing").await;
-    assert_eq!(answer.status(), 404);
-    let expected = json!("the simulated platforms have no GET /genesys/api/v2/nothing");
-    assert_eq!(body(answer).await["message"], expected);
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["message"], "the simulated platforms have no GET /genesys/api/v2/nothing");
 }

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use warroom::{
     domain::{
         ComponentId, PathName, Percent, RecoveryRecord, Status, Tier,
+        chain::ChainHealth,
         record::{ClockState, Mode, RestoredBy},
     },
     store::{Holder, Lock, LockError, Progress, Settings, Store, StoreHealth, folder},
@@ -60,6 +61,7 @@ fn record(number: u32) -> Arc<RecoveryRecord> {
         root_cause: None,
         id: format!("outage-{number:05}"),
         tenant_id: "t".to_owned(),
+        chain: ChainHealth::default(),
         notes: Vec::new(),
     })
 }

@@ -7,9 +7,12 @@ use serde::Serialize;
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
     domain::{ComponentId, ProbeReport, StepReport, StepState, Timings, Verdict},
-    engine,
+    platform::Session,
     probe::{Client, Journey},
 };
+
+/// How long the login may take: its secrets, the token, and what is asked about it.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs one component's journey now, step by step.
 ///
@@ -47,17 +50,19 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             "`{id}` has no step that this version can run, so nothing can be said of it"
         )));
     }
-    let credentials = engine::credentials(&component.platform).map_err(|reason| {
-        Failure::not_good(anyhow::anyhow!("platform `{}`: {reason}", component.platform.id))
-    })?;
     let clock = start::clock();
     let runtime = start::runtime()?;
     let report = runtime.block_on(async {
-        let client = Client::new(&component.platform, credentials, Arc::clone(&clock));
-        Journey::new(Arc::clone(component), client, clock).probe().await
+        let session = Session::start(&component.platform, &clock, start::seed());
+        session.ready(LOGIN_PATIENCE).await?;
+        let client = Client::new(&component.platform, session, Arc::clone(&clock));
+        Ok(Journey::new(Arc::clone(component), client, clock).probe().await)
     });
     // A name resolution that still hangs keeps nobody from leaving.
     runtime.shutdown_background();
+    let report = report.map_err(|reason: String| {
+        Failure::not_good(anyhow::anyhow!("platform `{}`: {reason}", component.platform.id))
+    })?;
     if args.json {
         output.json(&Told::of(&component.name, &report))?;
     } else {

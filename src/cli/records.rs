@@ -82,7 +82,7 @@ fn before(now: DateTime<Utc>, length: Duration) -> DateTime<Utc> {
 type Column = (&'static str, fn(&RecoveryRecord) -> String);
 
 /// The columns, in the order of the record; new ones go to the end.
-const COLUMNS: [Column; 30] = [
+const COLUMNS: [Column; 34] = [
     ("component_id", |one| text(one.component_id.as_str())),
     ("tier", |one| one.tier.number().to_string()),
     ("target_rto_seconds", |one| one.target_rto_seconds.to_string()),
@@ -113,6 +113,10 @@ const COLUMNS: [Column; 30] = [
     ("tenant_id", |one| text(&one.tenant_id)),
     ("t_detect", |one| stamp(one.t_detect_epoch)),
     ("t_restore", |one| stamp(one.t_restore_epoch)),
+    ("links", |one| text(&one.chain.told())),
+    ("health_restored_after_seconds", |one| seconds(one.chain.health_restored_after_seconds)),
+    ("held_back_by", |one| optional(one.chain.held_back_by.as_deref())),
+    ("held_back_seconds", |one| seconds(one.chain.held_back_seconds)),
 ];
 
 fn csv_line(record: &RecoveryRecord) -> String {
@@ -131,6 +135,10 @@ fn text(value: &str) -> String {
     } else {
         value
     }
+}
+
+fn seconds(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.3}"))
 }
 
 fn optional(value: Option<&str>) -> String {
@@ -166,6 +174,27 @@ mod tests {
         assert_eq!(text("a,b"), "\"a,b\"");
         assert_eq!(text("=\"a\"\nb"), "\"'=\"\"a\"\" b\"");
         assert_eq!(text("plain-text"), "plain-text");
+    }
+
+    /// Evidence that names which link held a recovery back must reach a spreadsheet, and a record from before it was
+    /// measured must still be readable.
+    #[test]
+    fn the_chain_is_in_the_last_columns() {
+        let old = include_str!("../../tests/data/recovery.json");
+        let mut record: RecoveryRecord = serde_json::from_str(old).unwrap();
+        assert_eq!(record.chain, crate::domain::chain::ChainHealth::default());
+        let mut json = serde_json::to_value(&record).unwrap();
+        assert_eq!(json["held_back_by"], serde_json::Value::Null, "always there");
+        json["links"] = serde_json::json!([
+            { "name": "=flow", "health": true, "restored_after_seconds": 12.0 },
+            { "name": "CRM: query", "health": false, "restored_after_seconds": 41.02 },
+        ]);
+        json["health_restored_after_seconds"] = 12.0.into();
+        json["held_back_by"] = "CRM: query".into();
+        json["held_back_seconds"] = 29.2.into();
+        record = serde_json::from_value(json).unwrap();
+        let line = csv_line(&record);
+        assert!(line.ends_with(",\"'=flow +12.0 s; CRM: query +41.0 s\",12.000,CRM: query,29.200"), "{line}");
     }
 
     #[test]

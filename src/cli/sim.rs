@@ -1,6 +1,9 @@
 //! `warroom sim`: the simulated platforms as a server.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,27 +16,40 @@ use crate::sim::{self, Scenario};
 #[command(after_help = "\
 Examples:
   warroom sim
-  warroom sim --listen 127.0.0.1:8651 --scenario outage.toml")]
+  warroom sim --scenario regional-failover
+  warroom sim --listen 127.0.0.1:8651 --scenario outage.toml
+
+Built-in scenarios: hostile-answers, partial-recovery, regional-failover, skewed-clock, throttled.
+All that a scenario may hold is in config/scenarios/README.md.")]
 pub struct Args {
     /// Where to listen: loopback unless told.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8650")]
     pub listen: SocketAddr,
-    /// What happens when; the demo's own scenario unless told.
+    /// What happens when: a file, or the name of a built-in scenario; the demo's own unless told.
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+}
+
+/// The scenario of a file, or the built-in one of that name where there is no such file.
+fn scenario(path: &Path) -> Result<Scenario, Failure> {
+    let name = path.display().to_string();
+    let text = match (std::fs::read_to_string(path), Scenario::built_in(&name)) {
+        (Ok(text), _) => text,
+        (Err(error), Some(text)) if error.kind() == std::io::ErrorKind::NotFound => text.to_owned(),
+        (Err(error), _) => {
+            let built_in = Scenario::built_in_names().join(", ");
+            let message = format!("the scenario {name} cannot be read; built in are {built_in}");
+            return Err(Failure::wrong_use(anyhow::Error::new(error).context(message)));
+        }
+    };
+    Scenario::parse(&text, &name).map_err(Failure::wrong_use)
 }
 
 /// Serves them until a signal comes.
 pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let scenario = match &args.scenario {
         None => sim::demo_scenario().map_err(Failure::cannot_go_on)?,
-        Some(path) => {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the scenario {name} cannot be read"))
-                .map_err(Failure::wrong_use)?;
-            Scenario::parse(&text, &name).map_err(Failure::wrong_use)?
-        }
+        Some(path) => scenario(path)?,
     };
     start::prepare_process();
     start::runtime()?.block_on(async {

@@ -224,7 +224,7 @@ fn records_are_printed_as_the_contract_names_them() {
     assert_eq!(lines.len(), 4);
     assert!(lines[0].starts_with("component_id,tier,target_rto_seconds,t_detect_epoch,"));
     assert!(lines[1].contains(",'=HYPERLINK(1),"), "{}", lines[1]);
-    assert!(lines[1].ends_with("2024-05-15T16:12:00.004Z,2024-05-15T16:12:58.020Z"), "{}", lines[1]);
+    assert!(lines[1].ends_with("2024-05-15T16:12:00.004Z,2024-05-15T16:12:58.020Z,,,,"), "{}", lines[1]);
 
     let args = records_args("warroom records --component nobody");
     assert_eq!(captured(|output| records::run(&global, &args, output)).1, "");

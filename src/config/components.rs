@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::{
-    journey::{self, ReadStep, Surroundings, is_variable},
+    journey::{self, ReadJourney, ReadStep, Surroundings, is_variable},
     model::{Action, Component, Failover, Platform},
     platforms::Platforms,
+    presets::Presets,
     reading::{Entry, Reading, Section, nearest},
     settings::{Paces, check_tier_one},
     values::in_words,
@@ -49,7 +50,12 @@ pub(super) struct Named {
 }
 
 /// Reads `[[components]]`.
-pub(super) fn read(root: &Section<'_, '_>, platforms: &Platforms, paces: &Paces) -> Components {
+pub(super) fn read(
+    root: &Section<'_, '_>,
+    platforms: &Platforms,
+    presets: &Presets,
+    paces: &Paces,
+) -> Components {
     let mut components = Components { complete: true, ..Components::default() };
     let Some(entry) = root.require(
         "components",
@@ -66,7 +72,7 @@ pub(super) fn read(root: &Section<'_, '_>, platforms: &Platforms, paces: &Paces)
         );
     }
     for (number, section) in sections.into_iter().enumerate() {
-        match component(section, number, platforms, paces, &mut components.named) {
+        match component(section, number, (platforms, presets), paces, &mut components.named) {
             Some(read) => components.read.push(read),
             None => components.complete = false,
         }
@@ -78,7 +84,7 @@ pub(super) fn read(root: &Section<'_, '_>, platforms: &Platforms, paces: &Paces)
 fn component(
     mut section: Section<'_, '_>,
     number: usize,
-    platforms: &Platforms,
+    (platforms, presets): (&Platforms, &Presets),
     paces: &Paces,
     all: &mut BTreeMap<String, Named>,
 ) -> Option<Read> {
@@ -99,7 +105,7 @@ fn component(
     let platform = platform(&section, platforms);
     let tier = tier(&section);
     let target = target(&section, tier);
-    let vars = section.get("vars").map(|entry| variables(&entry)).unwrap_or_default();
+    let mut vars = section.get("vars").map(|entry| variables(&entry)).unwrap_or_default();
     let depends: Vec<(String, Range<usize>)> = section
         .get("depends_on")
         .and_then(|entry| entry.list())
@@ -121,15 +127,28 @@ fn component(
     let kind = section.get("kind").and_then(|entry| entry.word(&kinds)).unwrap_or("other");
     let shares = section.get("shares").map(|entry| entry.lines()).unwrap_or_default();
     let what = section.what().to_owned();
-    let around = Surroundings { component: &what, vars: &vars, timeout: pace.timeout, cadence: pace.cadence };
-    let (steps, complete) = section
+    let around = Surroundings {
+        component: &what,
+        vars: &vars,
+        timeout: pace.timeout,
+        cadence: pace.cadence,
+        presets: Some(presets),
+        platform: platform.as_ref().map(|platform| platform.kind),
+    };
+    let ReadJourney { steps, complete, carried } = section
         .require("journey", "give it at least one step, for example journey = [{ name = \"ready\", get = \"/ready\", expect = ['status == 200'] }]")
-        .map_or((Vec::new(), false), |entry| journey::read(&entry, &around));
+        .map(|entry| journey::read(&entry, &around))
+        .unwrap_or_default();
     let health = if complete { health_step(&section, &steps) } else { Some(None) };
     let failover = section
         .get("failover")
         .map(|entry| failover(&entry, &steps, health.flatten(), complete))
         .unwrap_or_default();
+    let failover = with_preset(failover, &steps, carried.failovers);
+    vars.extend(carried.defaults);
+    if let Some(named) = id.as_ref().and_then(|id| all.get_mut(id)) {
+        named.vars.extend(vars.keys().cloned());
+    }
     section.close();
     let (id, platform, tier, target_rto) = (id?, platform?, tier?, target?);
     let health_step = health.filter(|_| complete)?;
@@ -348,7 +367,12 @@ fn health_step(section: &Section<'_, '_>, steps: &[ReadStep]) -> Option<Option<u
     Some(next.map(|(place, _)| *place))
 }
 
-fn failover(entry: &Entry<'_, '_>, steps: &[ReadStep], health: Option<usize>, complete: bool) -> Failover {
+pub(super) fn failover(
+    entry: &Entry<'_, '_>,
+    steps: &[ReadStep],
+    health: Option<usize>,
+    complete: bool,
+) -> Failover {
     let Some(section) = entry.section(format!("the failover of {}", entry.what)) else {
         return Failover::default();
     };
@@ -365,8 +389,8 @@ fn failover(entry: &Entry<'_, '_>, steps: &[ReadStep], health: Option<usize>, co
     });
     let roots = match step.or(health).and_then(|place| steps.get(place)).map(|step| &step.step.action) {
         Some(Action::Tcp(_)) => expression::TCP,
-        Some(Action::Unsupported { .. }) => expression::SIP,
-        Some(Action::Http(_)) | None => expression::HTTP,
+        Some(Action::Sip(_)) => expression::SIP,
+        Some(Action::Http(_) | Action::Unsupported { .. }) | None => expression::HTTP,
     };
     let served_by = section.get("served_by").and_then(|entry| entry.expression(roots));
     let lines = |name| section.get(name).map(|entry: Entry<'_, '_>| entry.lines()).unwrap_or_default();
@@ -380,6 +404,31 @@ fn failover(entry: &Entry<'_, '_>, steps: &[ReadStep], health: Option<usize>, co
     }
     section.close();
     Failover { mechanism, served_by, step, primary, secondary }
+}
+
+/// Who serves as a preset sees it, where the component does not say it itself and a secondary is known: the first preset
+/// that can tell, or that of the step which the component names.
+fn with_preset(mut own: Failover, steps: &[ReadStep], presets: Vec<(Arc<str>, Failover)>) -> Failover {
+    if own.served_by.is_some() {
+        return own;
+    }
+    let place = |name: &Arc<str>| steps.iter().position(|step| step.step.name == *name);
+    let mut told = presets.into_iter().map(|(name, failover)| (place(&name), failover));
+    let Some((step, preset)) = told.find(|(step, _)| own.step.is_none() || own.step == *step) else {
+        return own;
+    };
+    if own.secondary.is_empty() && preset.secondary.is_empty() {
+        return own;
+    }
+    own.step = step;
+    own.served_by = preset.served_by;
+    own.mechanism = own.mechanism.or(preset.mechanism);
+    if own.secondary.is_empty() && own.primary.is_empty() {
+        (own.primary, own.secondary) = (preset.primary, preset.secondary);
+    } else if own.secondary.is_empty() {
+        own.secondary = preset.secondary;
+    }
+    own
 }
 
 fn step_card(step: &ReadStep, health: bool) -> StepCard {

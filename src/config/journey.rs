@@ -1,5 +1,7 @@
 //! `[[components.journey]]`: the ordered steps of a synthetic transaction.
 
+mod sip;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -10,7 +12,8 @@ use hyper::Method;
 use toml::de::DeValue;
 
 use super::{
-    model::{Action, Body, HttpAction, JsonTemplate, Retry, Step},
+    model::{Action, Body, Failover, HttpAction, JsonTemplate, PlatformKind, Retry, Step},
+    presets::{Presets, Requirement, expand},
     reading::{Entry, Section, Value},
     template::Template,
     values::{SECRET_CURE, UrlError, http_url, in_words, is_secret_header},
@@ -37,6 +40,58 @@ pub(super) struct Surroundings<'a> {
     pub(super) timeout: Duration,
     /// Its probe interval in peace.
     pub(super) cadence: Duration,
+    /// Presets that a step may take; `None` inside of one.
+    pub(super) presets: Option<&'a Presets>,
+    /// The kind of its platform, where that is known.
+    pub(super) platform: Option<PlatformKind>,
+}
+
+/// A journey as it was read.
+#[derive(Default)]
+pub(super) struct ReadJourney {
+    /// Its steps in order, those of presets among them.
+    pub(super) steps: Vec<ReadStep>,
+    /// Whether every one could be read.
+    pub(super) complete: bool,
+    /// What its presets and captures bring.
+    pub(super) carried: Carried,
+}
+
+/// What the steps read so far leave to those after them.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// Variables that earlier steps capture, those of the step's own parallel group excluded.
+    captured: BTreeSet<String>,
+    /// Those of its own parallel group.
+    group: Vec<String>,
+    /// Presets that were taken.
+    pub(super) presets: BTreeSet<String>,
+    /// Values of presets' variables that the component leaves open.
+    pub(super) defaults: BTreeMap<String, String>,
+    /// How presets see who serves, each with the name of the step that tells.
+    pub(super) failovers: Vec<(Arc<str>, Failover)>,
+}
+
+impl Carried {
+    /// Whether an earlier step captures it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.captured.contains(name)
+    }
+
+    /// A step begins a group of its own.
+    fn part(&mut self) {
+        self.captured.extend(self.group.drain(..));
+    }
+
+    /// Takes over what the steps of a preset capture. Its first one may join the group before it; `parts` says whether
+    /// another group follows inside.
+    pub(super) fn join(&mut self, preset: Self, joins: bool, parts: bool) {
+        if !joins || parts {
+            self.part();
+        }
+        self.captured.extend(preset.captured);
+        self.group.extend(preset.group);
+    }
 }
 
 /// A step as it was read, with what only the journey as a whole needs.
@@ -53,45 +108,47 @@ pub(super) struct ReadStep {
     pub(super) key: String,
 }
 
-/// Reads the steps of a journey, in order. The second value says whether every one could be read.
-pub(super) fn read(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> (Vec<ReadStep>, bool) {
+/// Reads the steps of a journey, in order; those of a preset take the place of the step that uses it.
+pub(super) fn read(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> ReadJourney {
     let sections = entry.sections(|number| format!("step {number} of {}", around.component));
-    let mut complete =
+    let mut journey = ReadJourney::default();
+    journey.complete =
         entry.value.get_ref().as_array().is_some_and(|list| list.iter().count() == sections.len());
-    if sections.is_empty() && complete {
+    if sections.is_empty() && journey.complete {
         entry.error(format!("{} has a journey without steps", around.component), "give it at least one step");
-        complete = false;
+        journey.complete = false;
     }
-    let mut steps: Vec<ReadStep> = Vec::new();
     let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
-    // What a step may use: captures of the steps before, those of its own parallel group excluded.
-    let mut captured: BTreeSet<String> = BTreeSet::new();
-    let mut group: Vec<String> = Vec::new();
     for (number, section) in sections.into_iter().enumerate() {
-        let place = section.place();
-        let key = section.key("");
-        let Some(read) = step(section, around, &mut captured, &mut group, number) else {
-            complete = false;
+        let carried = &mut journey.carried;
+        let read = if section.get("use").is_some() {
+            expand::take(section, around, carried, number == 0)
+        } else {
+            step(section, around, carried, number).map(|step| vec![step])
+        };
+        let Some(read) = read else {
+            journey.complete = false;
             continue;
         };
-        if !names.insert(Arc::clone(&read.step.name)) {
-            entry.reading.error(
-                place,
-                key.trim_end_matches('.'),
-                format!("{} has two steps named \"{}\"", around.component, clean(&read.step.name, 60)),
-                "give each step a name of its own",
-            );
+        for step in &read {
+            if !names.insert(Arc::clone(&step.step.name)) {
+                entry.reading.error(
+                    step.place.clone(),
+                    &step.key,
+                    format!("{} has two steps named \"{}\"", around.component, clean(&step.step.name, 60)),
+                    "give each step a name of its own",
+                );
+            }
         }
-        steps.push(read);
+        journey.steps.extend(read);
     }
-    (steps, complete)
+    journey
 }
 
 fn step(
     mut section: Section<'_, '_>,
     around: &Surroundings<'_>,
-    captured: &mut BTreeSet<String>,
-    group: &mut Vec<String>,
+    carried: &mut Carried,
     number: usize,
 ) -> Option<ReadStep> {
     let key = section.key("").trim_end_matches('.').to_owned();
@@ -109,7 +166,7 @@ fn step(
     });
     let parallel = parallel.unwrap_or(false);
     if !parallel {
-        captured.extend(group.drain(..));
+        carried.part();
     }
     let health = flag("health").and_then(|(flag, _)| flag).unwrap_or(false);
     let cleanup = flag("cleanup").and_then(|(flag, _)| flag).unwrap_or(false);
@@ -120,13 +177,13 @@ fn step(
             "take `health` or `cleanup` away",
         );
     }
-    let known = Names { vars: around.vars, captured };
+    let known = Names { vars: around.vars, captured: &carried.captured, in_preset: around.presets.is_none() };
     let read = action(&section, &known);
     // What a step without a usable action captures and expects is still worth judging, as an HTTP step's.
     let roots = match &read {
         Some((Action::Tcp(_), _)) => expression::TCP,
-        Some((Action::Unsupported { .. }, _)) => expression::SIP,
-        Some((Action::Http(_), _)) | None => expression::HTTP,
+        Some((Action::Sip(_), _)) => expression::SIP,
+        Some((Action::Http(_) | Action::Unsupported { .. }, _)) | None => expression::HTTP,
     };
     let is_tcp = matches!(&read, Some((Action::Tcp(_), _)));
     let expect = section.get("expect").map(|entry| {
@@ -141,12 +198,17 @@ fn step(
             "add at least expect = ['status == 200']",
         );
     }
-    let capture = section.get("capture").map(|entry| captures(&entry, is_tcp)).unwrap_or_default();
+    let capture = section
+        .get("capture")
+        .map(|entry| captures(&entry, is_tcp, if is_tcp { expression::HTTP } else { roots }))
+        .unwrap_or_default();
     let stamp = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.expression(roots));
     let (onset_at, restored_at) = (stamp("onset_at"), stamp("restored_at"));
-    let retry = section.get("retry").and_then(|entry| retry(&entry, around));
+    let (retry, retry_while) = section.get("retry").and_then(|entry| retry(&entry, around, roots)).unzip();
     let timeout = timeout(&section, around);
-    group.extend(capture.iter().map(|(name, _)| name.clone()));
+    let shared = shared(&section, around, cleanup || retry.is_some());
+    let requires = section.get("requires").map(|entry| requirement(&entry)).unwrap_or_default();
+    carried.group.extend(capture.iter().map(|(name, _)| name.clone()));
     section.close();
     let (action, what) = read?;
     let step = Step {
@@ -155,16 +217,19 @@ fn step(
         expect: expect.unwrap_or_default(),
         capture,
         retry,
+        retry_while: retry_while.flatten(),
         parallel,
         cleanup,
         timeout,
         onset_at,
         restored_at,
+        shared,
+        requires,
     };
     Some(ReadStep { step, what, health, place, key })
 }
 
-fn timeout(section: &Section<'_, '_>, around: &Surroundings<'_>) -> Duration {
+pub(super) fn timeout(section: &Section<'_, '_>, around: &Surroundings<'_>) -> Duration {
     let Some(entry) = section.get("timeout") else { return around.timeout };
     let Some(timeout) = entry.duration() else { return around.timeout };
     if timeout > around.cadence {
@@ -173,7 +238,12 @@ fn timeout(section: &Section<'_, '_>, around: &Surroundings<'_>) -> Duration {
     timeout
 }
 
-fn retry(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> Option<Retry> {
+/// The polling, and the condition that keeps it up.
+fn retry(
+    entry: &Entry<'_, '_>,
+    around: &Surroundings<'_>,
+    roots: &[&str],
+) -> Option<(Retry, Option<Expression>)> {
     let section = entry.section(format!("the retry of {}", entry.what))?;
     let cure = "write retry = { every = \"1s\", until = \"4s\" }";
     let every = section.require("every", cure).and_then(|entry| entry.duration());
@@ -195,11 +265,40 @@ fn retry(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> Option<Retry> {
             );
         }
     }
+    let while_pending = section.get("while").and_then(|entry| entry.expression(roots));
     section.close();
-    Some(Retry { every: every?, until: until? })
+    Some((Retry { every: every?, until: until? }, while_pending))
 }
 
-fn captures(entry: &Entry<'_, '_>, is_tcp: bool) -> Vec<(String, Expression)> {
+/// How old another component's answer to the same request may be.
+fn shared(section: &Section<'_, '_>, around: &Surroundings<'_>, is_own: bool) -> Option<Duration> {
+    let entry = section.get("shared")?;
+    let age = entry.duration()?;
+    if age > around.cadence {
+        entry.wrong(format!("it must not be longer than the cadence, {}", in_words(around.cadence)));
+    }
+    let asks = ["get", "head", "post"].into_iter().any(|key| section.get(key).is_some());
+    if is_own || !asks {
+        entry.error(
+            format!("`shared` of {} cannot be", entry.what),
+            "only the answer to a get, head or post without `retry` and `cleanup` can be shared; take it away",
+        );
+    }
+    Some(age)
+}
+
+/// What the login must be allowed.
+fn requirement(entry: &Entry<'_, '_>) -> Requirement {
+    let Some(section) = entry.section(format!("`requires` of {}", entry.what)) else {
+        return Requirement::default();
+    };
+    let lines = |name| section.get(name).map(|entry: Entry<'_, '_>| entry.lines()).unwrap_or_default();
+    let required = Requirement { permissions_any_of: lines("permissions"), scopes: lines("scopes") };
+    section.close();
+    required
+}
+
+fn captures(entry: &Entry<'_, '_>, is_tcp: bool, roots: &[&str]) -> Vec<(String, Expression)> {
     let Some(section) = entry.section(entry.what.clone()) else { return Vec::new() };
     if is_tcp {
         entry.error(
@@ -215,7 +314,7 @@ fn captures(entry: &Entry<'_, '_>, is_tcp: bool) -> Vec<(String, Expression)> {
                 "a name is letters, digits and `_`, not beginning with a digit",
             );
         }
-        captures.extend(capture.expression(expression::HTTP).map(|value| (capture.name.to_owned(), value)));
+        captures.extend(capture.expression(roots).map(|value| (capture.name.to_owned(), value)));
     }
     captures
 }
@@ -229,6 +328,8 @@ pub(super) fn is_variable(name: &str) -> bool {
 pub(super) struct Names<'a> {
     pub(super) vars: &'a BTreeMap<String, String>,
     pub(super) captured: &'a BTreeSet<String>,
+    /// Whether a preset's own declarations define them, not a component.
+    pub(super) in_preset: bool,
 }
 
 impl Names<'_> {
@@ -243,7 +344,11 @@ impl Names<'_> {
                         clean(entry.name, 60),
                         entry.what
                     ),
-                    format!("add {name} to the component's vars, or capture it in an earlier step"),
+                    if self.in_preset {
+                        format!("declare it as [vars.{name}], or capture it in an earlier step")
+                    } else {
+                        format!("add {name} to the component's vars, or capture it in an earlier step")
+                    },
                 );
             }
         }
@@ -257,7 +362,7 @@ pub(super) fn action(section: &Section<'_, '_>, names: &Names<'_>) -> Option<(Ac
     for (key, method) in HTTP_METHODS {
         given.extend(section.get(key).map(|entry| (entry, Some(method))));
     }
-    given.extend(["tcp", "sip", "use"].into_iter().filter_map(|key| Some((section.get(key)?, None))));
+    given.extend(["tcp", "sip"].into_iter().filter_map(|key| Some((section.get(key)?, None))));
     let body = (section.get("json"), section.get("body"));
     let headers = section.get("headers");
     if given.len() > 1 {
@@ -277,6 +382,14 @@ pub(super) fn action(section: &Section<'_, '_>, names: &Names<'_>) -> Option<(Ac
         );
         return None;
     };
+    if entry.name == "sip" {
+        for stray in [body.0, body.1].into_iter().flatten() {
+            stray
+                .error(format!("`{}` of {} belongs to an HTTP step", stray.name, stray.what), "take it away");
+        }
+        return sip::read(section, &entry, headers.as_ref(), names);
+    }
+    sip::strays(section);
     let Some(method) = method else {
         for stray in [body.0, body.1, headers].into_iter().flatten() {
             stray
@@ -303,27 +416,8 @@ pub(super) fn action(section: &Section<'_, '_>, names: &Names<'_>) -> Option<(Ac
 
 fn connection(entry: &Entry<'_, '_>, names: &Names<'_>) -> Option<(Action, String)> {
     let text = entry.line()?;
-    let shown = clean(text, 80);
-    match entry.name {
-        "tcp" => {
-            entry.host_and_port()?;
-            Some((Action::Tcp(names.template(entry, text)), format!("TCP {shown}")))
-        }
-        "sip" => {
-            if !text.starts_with("sip:") && !text.starts_with("sips:") {
-                entry.wrong("it must be a SIP address such as \"sip:host:5060;transport=udp\"");
-            }
-            let _ = names.template(entry, text);
-            Some((Action::Unsupported { kind: "sip", target: text.to_owned() }, format!("SIP {shown}")))
-        }
-        _ => {
-            if text.split_once('/').is_none_or(|(platform, preset)| platform.is_empty() || preset.is_empty())
-            {
-                entry.wrong("it must be a preset such as \"genesys/trunk\"");
-            }
-            Some((Action::Unsupported { kind: "use", target: text.to_owned() }, format!("USE {shown}")))
-        }
-    }
+    entry.host_and_port()?;
+    Some((Action::Tcp(names.template(entry, text)), format!("TCP {}", clean(text, 80))))
 }
 
 /// A path that begins with `/`, or a whole URL.

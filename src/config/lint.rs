@@ -61,7 +61,7 @@ fn doubts(component: &Component, measurement: &Measurement) -> Vec<(&'static str
         doubts.push((
             "journey",
             format!("component `{id}` is never observed: none of its steps can be run by this version"),
-            "add an HTTP or TCP step".to_owned(),
+            "add an HTTP, SIP or TCP step".to_owned(),
         ));
     }
     let failover = &component.failover;

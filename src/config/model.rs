@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc, time
 use secrecy::SecretString;
 use url::Url;
 
-use super::template::Template;
+use super::{presets::Requirement, template::Template};
 use crate::{
     domain::{ComponentId, Environment, PlatformId, Roster, Tier},
     expression::Expression,
@@ -26,6 +26,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// The runner's own canaries: any one reachable means that a connection failure is theirs, not ours.
     pub canary: Vec<Url>,
+    /// How the runner's clock is guarded.
+    pub clock: ClockSettings,
     /// `[platforms.NAME]`, by name.
     pub platforms: BTreeMap<PlatformId, Arc<Platform>>,
     /// `[[components]]`, in the order of the file; dependencies exist and have no cycle.
@@ -56,6 +58,76 @@ pub struct StoreSettings {
     pub rollups: Duration,
 }
 
+/// `[clock]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockSettings {
+    /// Time servers; none unless named.
+    pub ntp: Vec<TimeServer>,
+    /// Whether the platforms' own time is held against ours.
+    pub platform: bool,
+    /// Whether the machine's chrony is asked, where it runs.
+    pub chrony: bool,
+    /// Drift that is certainly over this pauses measurement.
+    pub max_drift: Duration,
+    /// How often the sources are asked.
+    pub every: Duration,
+}
+
+impl Default for ClockSettings {
+    fn default() -> Self {
+        Self {
+            ntp: Vec::new(),
+            platform: true,
+            chrony: true,
+            max_drift: Duration::from_millis(500),
+            every: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Where a time server is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeServer {
+    /// A name or an address, without brackets.
+    pub host: Arc<str>,
+    /// The UDP port; 123 unless told.
+    pub port: u16,
+}
+
+impl TimeServer {
+    /// The port of NTP (RFC 5905).
+    pub const PORT: u16 = 123;
+
+    /// Reads `host`, `host:port`, `192.0.2.1` or `[2001:db8::1]:123`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (host, port) = if let Some(inner) = text.strip_prefix('[') {
+            let (host, rest) = inner.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("123")))
+        } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
+            (text, Some("123"))
+        } else {
+            text.split_once(':').map_or((text, Some("123")), |(host, port)| (host, Some(port)))
+        };
+        let port = port?.parse().ok().filter(|port| *port != 0)?;
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-_:".contains(letter);
+        let is_host = !host.is_empty() && host.len() <= 253 && host.chars().all(fits);
+        is_host.then(|| Self { host: Arc::from(host), port })
+    }
+}
+
+impl std::fmt::Display for TimeServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.port, self.host.contains(':')) {
+            (Self::PORT, _) => formatter.write_str(&self.host),
+            (port, false) => write!(formatter, "{}:{port}", self.host),
+            (port, true) => write!(formatter, "[{}]:{port}", self.host),
+        }
+    }
+}
+
 /// What kind of platform it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlatformKind {
@@ -68,6 +140,9 @@ pub enum PlatformKind {
 }
 
 impl PlatformKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Genesys, Self::Cxone, Self::Http];
+
     /// The word in the config.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -86,7 +161,7 @@ pub struct Platform {
     pub id: PlatformId,
     /// Its kind.
     pub kind: PlatformKind,
-    /// What a step's path is joined to.
+    /// What a step's path is joined to; where its login has a [`Discovery`], what that finds takes its place.
     pub base_url: Url,
     /// Headers that every request carries; values may be secrets.
     pub headers: Vec<(String, Text)>,
@@ -94,7 +169,7 @@ pub struct Platform {
     pub bearer: Option<Secret>,
     /// Our own ceiling.
     pub rate_limit: Option<Rate>,
-    /// Logs in with these; not built yet, so such a platform's requests carry no token.
+    /// Logs in with these.
     pub login: Option<Login>,
     /// PEM certificates of a private authority, trusted besides the machine's own.
     pub ca_file: Option<PathBuf>,
@@ -109,8 +184,27 @@ pub struct Login {
     pub id: Secret,
     /// `client_secret` or `access_key_secret`.
     pub secret: Secret,
-    /// The organisation that the token must belong to.
+    /// `client_id` and `client_secret` of a back-end app, beside an access key.
+    pub app: Option<(Secret, Secret)>,
+    /// Genesys Cloud: the organisation that the token must belong to.
     pub organization_id: Option<String>,
+    /// `CXone`: the tenant that the token must belong to.
+    pub tenant_id: Option<String>,
+    /// `CXone`: who is asked where the tenant's hosts are.
+    pub discovery: Option<Discovery>,
+}
+
+/// Asks where a tenant's hosts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Who is asked.
+    pub url: Url,
+    /// For which tenant.
+    pub tenant_id: String,
+    /// The config names who is asked, and so vouches for whatever host is answered.
+    pub is_own: bool,
+    /// Whether it finds the token endpoint too, because the config does not name one.
+    pub finds_login: bool,
 }
 
 /// A text that is either written in the file or secret.
@@ -203,6 +297,9 @@ pub struct Step {
     pub capture: Vec<(String, Expression)>,
     /// Polls the step until it passes.
     pub retry: Option<Retry>,
+    /// Polls only while this holds of the answer; one of which it does not hold fails the step at once. Polls after every
+    /// failure where there is none.
+    pub retry_while: Option<Expression>,
     /// Runs together with the step before.
     pub parallel: bool,
     /// Runs whatever happened before and is never part of the verdict.
@@ -213,6 +310,11 @@ pub struct Step {
     pub onset_at: Option<Expression>,
     /// When the platform saw the failure end.
     pub restored_at: Option<Expression>,
+    /// How old an answer may be that it takes over from the same request of another component; `None` where it sends its
+    /// own always.
+    pub shared: Option<Duration>,
+    /// What the platform's login must be allowed for it.
+    pub requires: Requirement,
 }
 
 /// What a step does.
@@ -222,9 +324,11 @@ pub enum Action {
     Http(HttpAction),
     /// Opens and closes a TCP connection.
     Tcp(Template),
+    /// One SIP exchange.
+    Sip(SipAction),
     /// A kind that this version cannot run.
     Unsupported {
-        /// Its key in the config: `sip`.
+        /// Its key in the config: `use`.
         kind: &'static str,
         /// Its target as written.
         target: String,
@@ -242,6 +346,41 @@ pub struct HttpAction {
     pub headers: Vec<(String, Template)>,
     /// What is sent.
     pub body: Option<Body>,
+}
+
+/// One SIP exchange.
+#[derive(Clone, Debug)]
+pub struct SipAction {
+    /// Where it goes: `sip:host:5060;transport=udp`.
+    pub address: Template,
+    /// What is asked.
+    pub method: SipMethod,
+    /// Who is asked for, where the address does not say.
+    pub to: Option<Template>,
+    /// Who asks: a user, or `user@host`.
+    pub from: Option<Template>,
+    /// Headers besides the exchange's own, names as they are written.
+    pub headers: Vec<(String, Template)>,
+    /// Whether any final answer but a 503 counts, not only a 2xx: each proves a live stack.
+    pub any_answer: bool,
+}
+
+/// What a SIP step asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipMethod {
+    /// OPTIONS: would a call be taken?
+    Options,
+    /// INVITE: a call is placed.
+    Call(CallEnd),
+}
+
+/// How a call that is placed ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// As soon as it rings.
+    Cancel,
+    /// As soon as it is answered.
+    Complete,
 }
 
 /// The body of a request.

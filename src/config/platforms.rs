@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use url::Url;
 
 use super::{
-    model::{Login, Platform, PlatformKind, Text},
+    model::{Discovery, Login, Platform, PlatformKind, Secret, Text},
     reading::{Entry, Section},
     values::{SECRET_CURE, is_confidential, is_id},
 };
@@ -44,7 +44,12 @@ const OF_SOME_KIND: &[&str] = &[
     "client_secret",
     "access_key_id",
     "access_key_secret",
+    "tenant_id",
+    "discovery_url",
 ];
+
+/// Who is asked where a CXone tenant's hosts are, and where its back-end apps log in.
+const CXONE: &str = "https://cxone.niceincontact.com";
 
 /// Every platform of the config that could be read, and the names of all, readable or not.
 pub(super) struct Platforms {
@@ -101,9 +106,13 @@ fn platform(name: &str, section: Section<'_, '_>) -> Option<Platform> {
     let bearer = bearer_entry.as_ref().and_then(Entry::secret);
     let rate_limit = section.get("rate_limit").and_then(|entry| entry.rate());
     let ca_file = section.get("ca_file").and_then(|entry| entry.line().map(PathBuf::from));
-    let hosts = kind.and_then(|kind| hosts(kind, &section));
-    let login = kind.and_then(|kind| login(kind, &section, hosts.as_ref()));
+    let discovery = kind.and_then(|kind| discovery(kind, &section));
+    let hosts = kind.and_then(|kind| hosts(kind, &section, discovery.as_ref()));
+    let login = kind.and_then(|kind| login(kind, &section, hosts.as_ref(), discovery));
     check_confidential(&headers_read, bearer_entry.as_ref(), headers.as_ref(), hosts.as_ref());
+    if let (Some(entry), Some(_)) = (&bearer_entry, &login) {
+        entry.wrong_secret("stands beside a login, which gives its requests a token", "take one of them out");
+    }
     if kind.is_none() {
         // Which of these belong to it depends on its kind; a key that belongs to none is wrong all the same.
         for name in OF_SOME_KIND {
@@ -129,8 +138,34 @@ fn read_headers(entry: &Entry<'_, '_>) -> Vec<(String, Text)> {
     headers.iter().filter_map(|header| Some((header.header_name()?, header.header_text()?))).collect()
 }
 
+/// Whom to ask for a tenant's hosts: where a CXone platform names its tenant and no base URL. The tenant alone is kept
+/// where it names both.
+fn discovery(kind: PlatformKind, section: &Section<'_, '_>) -> Option<Discovery> {
+    if kind != PlatformKind::Cxone {
+        return None;
+    }
+    let url = section.get("discovery_url");
+    let tenant = section.get("tenant_id");
+    if let (Some(url), None) = (&url, &tenant) {
+        url.wrong("it is asked for a tenant's hosts: write `tenant_id` too, or take it out");
+    }
+    let is_own = url.is_some();
+    let url = match url {
+        Some(entry) => {
+            let url = entry.http_url()?;
+            if !is_confidential(&url) {
+                entry.wrong("it decides where keys are sent: use https");
+            }
+            url
+        }
+        None => Url::parse(CXONE).ok()?,
+    };
+    let tenant_id = tenant?.line()?.to_owned();
+    Some(Discovery { url, tenant_id, is_own, finds_login: section.get("login_url").is_none() })
+}
+
 /// The base URL, and where tokens come from.
-fn hosts(kind: PlatformKind, section: &Section<'_, '_>) -> Option<(Url, Url)> {
+fn hosts(kind: PlatformKind, section: &Section<'_, '_>, discovery: Option<&Discovery>) -> Option<(Url, Url)> {
     let base = section.get("base_url");
     let given = base.is_some();
     let base = base.and_then(|entry| {
@@ -168,26 +203,41 @@ fn hosts(kind: PlatformKind, section: &Section<'_, '_>) -> Option<(Url, Url)> {
         let login = login.or_else(|| url("login")).unwrap_or_else(|| base.clone());
         return Some((base, login));
     }
+    if !given && let Some(discovery) = discovery {
+        let login = login.unwrap_or_else(|| discovery.url.clone());
+        return Some((discovery.url.clone(), login));
+    }
     if !given {
         let what = section.what();
+        let tenant = if kind == PlatformKind::Cxone { ", or tenant_id to have it looked up" } else { "" };
         section.error(
             "base_url",
             format!("{what} has no `base_url`"),
-            "write where its API is, for example base_url = \"https://api.example.com\"",
+            format!("write where its API is, for example base_url = \"https://api.example.com\"{tenant}"),
         );
     }
     let base = base?;
+    let app = kind == PlatformKind::Cxone && section.get("client_id").is_some();
+    let login = login.or_else(|| app.then(|| Url::parse(CXONE).ok()).flatten());
     let login = login.unwrap_or_else(|| base.clone());
     Some((base, login))
 }
 
-fn login(kind: PlatformKind, section: &Section<'_, '_>, hosts: Option<&(Url, Url)>) -> Option<Login> {
+fn login(
+    kind: PlatformKind,
+    section: &Section<'_, '_>,
+    hosts: Option<&(Url, Url)>,
+    discovery: Option<Discovery>,
+) -> Option<Login> {
     let (id_key, secret_key) = match kind {
         PlatformKind::Http => return None,
         PlatformKind::Genesys => ("client_id", "client_secret"),
         PlatformKind::Cxone => ("access_key_id", "access_key_secret"),
     };
-    let organization = section.get("organization_id");
+    let organization = match kind {
+        PlatformKind::Genesys => section.get("organization_id"),
+        _ => None,
+    };
     let organization_id = organization.and_then(|entry| entry.line().map(str::to_owned));
     if let Some(drill) = section.get("drill") {
         let what = format!("the drill login of {}", section.what());
@@ -201,31 +251,44 @@ fn login(kind: PlatformKind, section: &Section<'_, '_>, hosts: Option<&(Url, Url
             drill.close();
         }
     }
-    let (id, secret, place) = credentials(section, id_key, secret_key, false)?;
-    let message = format!(
-        "`{id_key}` of {}: logging in is not built in this version; its requests carry no token",
-        section.what()
-    );
-    section.reading.not_built(place, &section.key(id_key), message);
-    let url = hosts?.1.clone();
-    if !is_confidential(&url) {
-        section.error(
-            "login_url",
-            format!("{} would send its secrets unencrypted to {}", section.what(), clean(url.as_str(), 100)),
-            "use https",
-        );
+    let app = match kind {
+        PlatformKind::Cxone => credentials(section, "client_id", "client_secret", false),
+        _ => None,
+    };
+    let needed = app.is_some() || discovery.is_some() || organization_id.is_some();
+    let (id, secret) = credentials(section, id_key, secret_key, needed)?;
+    let (base, url) = hosts?.clone();
+    let mut clear: Vec<(&str, &Url)> = vec![("login_url", &url)];
+    if section.get("base_url").is_some() && url != base {
+        clear.push(("base_url", &base));
     }
-    Some(Login { url, id, secret, organization_id })
+    for (key, url) in clear {
+        if !is_confidential(url) {
+            section.error(
+                key,
+                format!(
+                    "{} would send its secrets unencrypted to {}",
+                    section.what(),
+                    clean(url.as_str(), 100)
+                ),
+                "use https",
+            );
+        }
+    }
+    let tenant_id = discovery.as_ref().map(|discovery| discovery.tenant_id.clone());
+    let finds_login = app.is_none();
+    let discovery = discovery.filter(|_| section.get("base_url").is_none());
+    let discovery =
+        discovery.map(|found| Discovery { finds_login: found.finds_login && finds_login, ..found });
+    Some(Login { url, id, secret, app, organization_id, tenant_id, discovery })
 }
-
-type Credentials = (super::model::Secret, super::model::Secret, std::ops::Range<usize>);
 
 fn credentials(
     section: &Section<'_, '_>,
     id_key: &'static str,
     secret_key: &'static str,
     required: bool,
-) -> Option<Credentials> {
+) -> Option<(Secret, Secret)> {
     let id = section.get(id_key);
     let secret = section.get(secret_key);
     let missing = match (&id, &secret) {
@@ -238,9 +301,8 @@ fn credentials(
         let what = section.what();
         section.error(missing, format!("{what} has no `{missing}`"), SECRET_CURE);
     }
-    let place = id.as_ref().map(|entry| entry.place.clone());
     let (id, secret) = (id.and_then(|id| id.secret()), secret.and_then(|secret| secret.secret()));
-    Some((id?, secret?, place?))
+    Some((id?, secret?))
 }
 
 /// Secrets travel by TLS except on loopback.

@@ -17,10 +17,13 @@ use crate::expression::clean;
 pub(crate) struct Reading<'t> {
     file: Arc<str>,
     text: &'t str,
-    errors: RefCell<Vec<Finding>>,
-    warnings: RefCell<Vec<Finding>>,
-    not_built: RefCell<Vec<Finding>>,
+    errors: RefCell<Findings>,
+    warnings: RefCell<Findings>,
+    not_built: RefCell<Findings>,
 }
+
+/// Findings, each with the line of this document at which it is told; one in another file has a line of its own there.
+type Findings = Vec<(Option<usize>, Finding)>;
 
 /// A value with its place.
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
@@ -36,10 +39,60 @@ impl<'t> Reading<'t> {
         }
     }
 
-    fn finding(&self, place: Range<usize>, key: &str, message: String, cure: String) -> Finding {
-        let before = self.text.get(..place.start).unwrap_or(self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        Finding { file: Arc::clone(&self.file), line: Some(line), key: key.to_owned(), message, cure }
+    fn finding(
+        &self,
+        place: Range<usize>,
+        key: &str,
+        message: String,
+        cure: String,
+    ) -> (Option<usize>, Finding) {
+        let line = Some(self.line(place.start));
+        (line, Finding { file: Arc::clone(&self.file), line, key: key.to_owned(), message, cure })
+    }
+
+    fn line(&self, start: usize) -> usize {
+        let before = self.text.get(..start).unwrap_or(self.text);
+        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    /// The whole document.
+    pub(crate) fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// Whether no error was found yet.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.errors.borrow().is_empty()
+    }
+
+    /// Takes over what was found in another file that this document uses at `place`.
+    pub(crate) fn adopt(&self, other: Reading<'_>, place: &Range<usize>, user: &str) {
+        let (errors, warnings, not_built) = other.finish();
+        for (found, all) in [(errors, &self.errors), (warnings, &self.warnings), (not_built, &self.not_built)]
+        {
+            found.into_iter().for_each(|finding| self.used(finding, all, place, user));
+        }
+    }
+
+    /// The same of one error.
+    pub(crate) fn take_over(&self, error: Finding, place: &Range<usize>, user: &str) {
+        self.used(error, &self.errors, place, user);
+    }
+
+    fn used(&self, mut finding: Finding, all: &RefCell<Findings>, place: &Range<usize>, user: &str) {
+        let mut all = all.borrow_mut();
+        let line = self.line(place.start);
+        let said = |(_, other): &(_, Finding)| {
+            other.file == finding.file
+                && other.line == finding.line
+                && other.message.starts_with(&finding.message)
+        };
+        // Many may use the file: what is wrong with it is said once, with the first of them.
+        if !all.iter().any(said) {
+            let by = format!(" (used by {user}, {}:{line})", self.file);
+            finding.message.push_str(&by);
+            all.push((Some(line), finding));
+        }
     }
 
     /// Something that makes the config unusable.
@@ -74,13 +127,14 @@ impl<'t> Reading<'t> {
 
     /// Everything found: errors, warnings, what is not built; each in the order of the file, nothing twice.
     pub(crate) fn finish(self) -> (Vec<Finding>, Vec<Finding>, Vec<Finding>) {
-        let sorted = |findings: RefCell<Vec<Finding>>| {
+        let sorted = |findings: RefCell<Findings>| {
             let mut findings = findings.into_inner();
-            findings.sort_by_key(|finding| finding.line);
+            findings.sort_by_key(|(line, _)| *line);
             let mut seen = BTreeSet::new();
-            findings
-                .retain(|finding| seen.insert((finding.line, finding.key.clone(), finding.message.clone())));
-            findings
+            findings.retain(|(line, finding)| {
+                seen.insert((*line, finding.line, finding.key.clone(), finding.message.clone()))
+            });
+            findings.into_iter().map(|(_, finding)| finding).collect()
         };
         (sorted(self.errors), sorted(self.warnings), sorted(self.not_built))
     }

@@ -28,7 +28,8 @@ struct Span(#[schemars(regex(pattern = r"^\s*[0-9]+\s*[a-zA-Z]+(\s*[0-9]+\s*[a-z
 #[schemars(transparent)]
 struct PerTime(#[schemars(regex(pattern = r"^\s*[1-9][0-9]*\s*/\s*(s|sec|min|m|h|hour)\s*$"))] String);
 
-/// A CEL expression over `status`, `headers`, `body`, `latency_ms` and `vars`.
+/// A CEL expression over `status`, `headers`, `body`, `latency_ms` and `vars`; of a SIP step over `status`, `reason`,
+/// `headers`, `contact_host`, `latency_ms` and `vars`.
 #[derive(JsonSchema)]
 #[schemars(transparent)]
 struct Cel(String);
@@ -113,7 +114,7 @@ struct Warroom {
     export: Option<Vec<Export>>,
     /// The metrics endpoint.
     prometheus: Option<Prometheus>,
-    /// The clock guard.
+    /// The clock guard: how wrong the runner's clock may be before nothing is measured.
     clock: Option<Clock>,
 }
 
@@ -205,7 +206,8 @@ enum PlatformKind {
 struct Platform {
     /// What it speaks.
     kind: PlatformKind,
-    /// What a step's path is joined to; required unless a `genesys` platform names its region.
+    /// What a step's path is joined to; required unless a `genesys` platform names its region or a `cxone` platform its
+    /// tenant.
     base_url: Option<String>,
     /// Headers that every request carries.
     headers: Option<BTreeMap<String, PlainOrSecret>>,
@@ -217,13 +219,17 @@ struct Platform {
     ca_file: Option<String>,
     /// `genesys`: its AWS region, which sets the login and API hosts.
     region: Option<String>,
-    /// `genesys`, `cxone`: where tokens come from, in place of the region's host.
+    /// `genesys`, `cxone`: where tokens come from, in place of the region's or the tenant's host.
     login_url: Option<String>,
-    /// `genesys`, `cxone`: the organisation that the token must belong to.
+    /// `genesys`: the organisation that the token must belong to.
     organization_id: Option<String>,
-    /// `genesys`.
+    /// `cxone`: the tenant that the token must belong to; without `base_url` its hosts are looked up.
+    tenant_id: Option<String>,
+    /// `cxone`: who is asked for the tenant's hosts; `https://cxone.niceincontact.com` unless told.
+    discovery_url: Option<String>,
+    /// `genesys`; `cxone`: of a back-end app, beside the access key.
     client_id: Option<SecretPlace>,
-    /// `genesys`.
+    /// `genesys`; `cxone`: of a back-end app, beside the access key.
     client_secret: Option<SecretPlace>,
     /// `cxone`.
     access_key_id: Option<SecretPlace>,
@@ -331,9 +337,19 @@ struct Step {
     head: Option<String>,
     /// `host:port` that must accept a connection.
     tcp: Option<String>,
-    /// A SIP address that must answer OPTIONS.
+    /// A SIP address that must answer: `"sip:host:5060;transport=udp"`; udp, tcp or tls, `sips:` being tls.
     sip: Option<String>,
-    /// A preset: `"genesys/trunk"`.
+    /// Of a SIP step: what is asked, `options` unless told.
+    method: Option<SipMethod>,
+    /// Of a SIP call: how it ends, `cancel` unless told.
+    answer: Option<CallEnd>,
+    /// Of a SIP step: which final answers count, `success` unless told; a 503 never does.
+    answers: Option<SipAnswers>,
+    /// Of a SIP step: who asks, a user or `user@host`; `warroom` unless told.
+    from: Option<String>,
+    /// Of a SIP step: who is asked for, where the address does not say.
+    to: Option<String>,
+    /// A preset: `"genesys/trunk"`; takes `name`, `health`, `parallel` and `timeout` besides.
     #[schemars(rename = "use")]
     preset: Option<String>,
     /// A JSON body.
@@ -360,6 +376,46 @@ struct Step {
     onset_at: Option<Cel>,
     /// When the platform saw the failure end.
     restored_at: Option<Cel>,
+    /// How old an answer to the same request may be that another component was given; then one request feeds both.
+    shared: Option<Span>,
+    /// What the platform's login must be allowed.
+    requires: Option<Requires>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Requires {
+    /// Permissions, any one of which suffices.
+    permissions: Option<Vec<String>>,
+    /// OAuth scopes.
+    scopes: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SipMethod {
+    /// OPTIONS: would a call be taken?
+    Options,
+    /// INVITE: a call is placed.
+    Call,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum CallEnd {
+    /// As soon as it rings.
+    Cancel,
+    /// As soon as it is answered.
+    Complete,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SipAnswers {
+    /// A 2xx.
+    Success,
+    /// Any final answer but a 503: each proves a live stack.
+    Any,
 }
 
 #[derive(JsonSchema)]
@@ -369,6 +425,9 @@ struct Retry {
     every: Span,
     /// Time after which the step has failed.
     until: Span,
+    /// Polls only while this holds of the answer; one of which it does not hold fails the step at once.
+    #[schemars(rename = "while")]
+    pending: Option<Cel>,
 }
 
 #[derive(JsonSchema)]
@@ -602,12 +661,14 @@ struct Prometheus {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Clock {
-    /// Time servers.
+    /// Time servers, each a host or `host:port`; none unless named.
     ntp: Option<Vec<String>>,
-    /// Whether the platforms' own time is held against ours.
+    /// Whether the platforms' own time is held against ours; `true` unless told.
     platform: Option<bool>,
-    /// The drift over which nothing is measured.
+    /// Whether the machine's chrony is asked, where it runs; `true` unless told.
+    chrony: Option<bool>,
+    /// Drift that is certainly over this pauses measurement; `500ms` unless told.
     max_drift: Option<Span>,
-    /// How often it is checked.
+    /// How often the sources are asked, at least `1s`; `60s` unless told.
     every: Option<Span>,
 }

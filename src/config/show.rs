@@ -5,7 +5,11 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use super::{
-    model::{Action, Body, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, Step, Text},
+    model::{
+        Action, Body, CallEnd, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, SipAction,
+        SipMethod, Step, Text,
+    },
+    template::Template,
     values::in_words,
 };
 use crate::{domain::ComponentCard, expression::Expression};
@@ -32,6 +36,15 @@ pub fn show(config: &Config) -> String {
         page.section("[runner]");
         page.put("canary", config.canary.iter().map(|url| Value::from(url.as_str())).collect::<Vec<_>>());
     }
+    page.section("[clock]");
+    page.put(
+        "ntp",
+        config.clock.ntp.iter().map(|server| Value::from(server.to_string())).collect::<Vec<_>>(),
+    );
+    page.put("platform", config.clock.platform);
+    page.put("chrony", config.clock.chrony);
+    page.put("max_drift", in_words(config.clock.max_drift));
+    page.put("every", in_words(config.clock.every));
     for platform in config.platforms.values() {
         show_platform(&mut page, platform);
     }
@@ -86,7 +99,10 @@ fn show_platform(page: &mut Page, platform: &Platform) {
     // An id may hold dots, which would part a bare key.
     page.section(&format!("[platforms.{}]", Value::from(platform.id.as_str())));
     page.put("kind", platform.kind.word());
-    page.put("base_url", platform.base_url.as_str());
+    let discovery = platform.login.as_ref().and_then(|login| login.discovery.as_ref());
+    if discovery.is_none() {
+        page.put("base_url", platform.base_url.as_str());
+    }
     let headers = platform.headers.iter().map(|(name, text)| {
         let value = match text {
             Text::Plain(text) => Value::from(text.as_str()),
@@ -110,10 +126,20 @@ fn show_platform(page: &mut Page, platform: &Platform) {
             PlatformKind::Cxone => ("access_key_id", "access_key_secret"),
             PlatformKind::Genesys | PlatformKind::Http => ("client_id", "client_secret"),
         };
-        page.put("login_url", login.url.as_str());
+        if discovery.is_none_or(|discovery| !discovery.finds_login) {
+            page.put("login_url", login.url.as_str());
+        }
+        if let Some(discovery) = discovery.filter(|discovery| discovery.is_own) {
+            page.put("discovery_url", discovery.url.as_str());
+        }
         page.put_some("organization_id", login.organization_id.as_deref());
+        page.put_some("tenant_id", login.tenant_id.as_deref());
         page.put(id, reference(&login.id));
         page.put(secret, reference(&login.secret));
+        if let Some((client_id, client_secret)) = &login.app {
+            page.put("client_id", reference(client_id));
+            page.put("client_secret", reference(client_secret));
+        }
     }
 }
 
@@ -185,6 +211,7 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
             }
         }
         Action::Tcp(address) => page.put("tcp", address.source()),
+        Action::Sip(sip) => show_sip(page, sip),
         Action::Unsupported { kind, target } => page.put(kind, target.as_str()),
     }
     page.put_texts("expect", step.expect.iter().map(Expression::source));
@@ -192,10 +219,10 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     page.put_table("capture", captures.collect());
     if let Some(retry) = step.retry {
         let spans = [("every", retry.every), ("until", retry.until)];
-        page.put_table(
-            "retry",
-            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect(),
-        );
+        let mut table: Table =
+            spans.map(|(key, span)| (key.to_owned(), in_words(span).into())).into_iter().collect();
+        table.extend(step.retry_while.iter().map(|while_| ("while".to_owned(), while_.source().into())));
+        page.put_table("retry", table);
     }
     page.put("timeout", in_words(step.timeout));
     for (key, flag) in [("parallel", step.parallel), ("cleanup", step.cleanup), ("health", health)] {
@@ -205,6 +232,28 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
     }
     page.put_some("onset_at", step.onset_at.as_ref().map(Expression::source));
     page.put_some("restored_at", step.restored_at.as_ref().map(Expression::source));
+    page.put_some("shared", step.shared.map(in_words));
+    let required = [("permissions", &step.requires.permissions_any_of), ("scopes", &step.requires.scopes)];
+    let required = required.into_iter().filter(|(_, texts)| !texts.is_empty());
+    page.put_table(
+        "requires",
+        required.map(|(key, texts)| (key.to_owned(), Value::from(texts.clone()))).collect(),
+    );
+}
+
+fn show_sip(page: &mut Page, sip: &SipAction) {
+    page.put("sip", sip.address.source());
+    if let SipMethod::Call(end) = sip.method {
+        page.put("method", "call");
+        page.put("answer", if end == CallEnd::Cancel { "cancel" } else { "complete" });
+    }
+    if sip.any_answer {
+        page.put("answers", "any");
+    }
+    page.put_some("from", sip.from.as_ref().map(Template::source));
+    page.put_some("to", sip.to.as_ref().map(Template::source));
+    let headers = sip.headers.iter().map(|(name, text)| (name.clone(), Value::from(text.source())));
+    page.put_table("headers", headers.collect());
 }
 
 fn json_value(json: &JsonTemplate) -> Value {

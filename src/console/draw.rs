@@ -3,6 +3,7 @@
 //! Invariant: drawing changes nothing but scroll offsets, and never leaves its area, whatever the size.
 
 mod banner;
+mod chain;
 mod detail;
 mod events;
 mod footer;

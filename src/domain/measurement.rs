@@ -2,13 +2,19 @@
 //!
 //! Invariants: reports come in the order of their ends; the same reports at the same instants give the same events.
 
+mod chain;
 mod judging;
 mod kept;
 mod pace;
 mod records;
 mod telling;
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -17,7 +23,7 @@ pub use self::{
     pace::Pace,
 };
 use super::{
-    ComponentId, Event, Moment, Phase, ProbeReport, Roster, Span, StepReport, StepState, Verdict,
+    ComponentId, Event, Moment, Phase, PlatformId, ProbeReport, Roster, Span, StepReport, StepState, Verdict,
     event::{GapEvent, ProbeEvent},
     record::ClockState,
     time::Now,
@@ -42,7 +48,8 @@ pub struct Measurement {
     places: HashMap<ComponentId, usize>,
     components: Vec<Measured>,
     clock: ClockState,
-    stamp_error: Option<Duration>,
+    /// By how much a platform's stamps may be wrong against the runner's clock, for those that can be compared.
+    stamp_errors: BTreeMap<PlatformId, Duration>,
     ids: fastrand::Rng,
 }
 
@@ -69,10 +76,19 @@ struct Latest {
     span: Span,
     evidence: Span,
     last_good_start: Option<Moment>,
-    /// Every step that failed, that of the evidence first, and when the platform saw it begin.
-    failed_steps: Vec<(String, Option<DateTime<Utc>>)>,
+    /// Every step that failed, that of the evidence first.
+    failed_steps: Vec<SeenFailing>,
     reason: Option<String>,
     health_passed: Option<bool>,
+}
+
+/// One step that failed in a probe.
+#[derive(Debug)]
+struct SeenFailing {
+    step: String,
+    span: Span,
+    /// When the platform saw the failure begin.
+    onset_at: Option<DateTime<Utc>>,
 }
 
 /// What a report led to.
@@ -128,7 +144,7 @@ impl Measurement {
             places,
             components,
             clock: ClockState::Unknown,
-            stamp_error: None,
+            stamp_errors: BTreeMap::new(),
             ids: fastrand::Rng::with_seed(seed),
         }
     }
@@ -151,11 +167,11 @@ impl Measurement {
         self.components.get(place).map_or(Phase::Unobserved, |component| component.tracker.phase())
     }
 
-    /// What is known of the runner's clock from now on. `stamp_error` is by how much a platform's stamp may be wrong against it;
-    /// `None` when the two cannot be compared.
-    pub fn set_clock(&mut self, state: ClockState, stamp_error: Option<Duration>) {
+    /// What is known of the runner's clock from now on. `stamp_errors` says by how much a platform's stamps may be wrong
+    /// against it; those of platforms that are not in it cannot be compared.
+    pub fn set_clock(&mut self, state: ClockState, stamp_errors: BTreeMap<PlatformId, Duration>) {
         self.clock = state;
-        self.stamp_error = stamp_error;
+        self.stamp_errors = stamp_errors;
     }
 
     /// The initial phase of every component, told once at the start.
@@ -190,6 +206,7 @@ impl Measurement {
         if overtaken {
             return Observed::nothing(events);
         }
+        let turned = self.see_links(place, report);
         let mut tracker = std::mem::take(&mut self.components[place].tracker);
         let mut ids = self.ids.clone();
         let failing = self.failing(place, &judged.failing);
@@ -212,23 +229,21 @@ impl Measurement {
                 .iter()
                 .filter_map(|step| Some((&*step.name, step.restored_at?)))
                 .collect(),
-            stamp_error: self.stamp_error,
+            stamp_error: self.stamp_errors.get(&self.roster.components[place].platform).copied(),
+            clock: self.clock,
             failing,
         };
         let bad_evidence: Vec<(ComponentId, Span)> =
             judgement.failing.iter().map(|failing| (failing.part.clone(), failing.evidence)).collect();
-        let was_troubled = tracker.is_troubled();
         let rules = &self.components[place].rules;
         let (counted, changes) = tracker.judge(&judgement, rules, now, || new_id(now, &mut ids));
         self.ids = ids;
-        if !was_troubled && let Some(outage) = tracker.outage_mut() {
-            outage.clock_unsafe = self.clock == ClockState::Unsafe;
-        }
         self.components[place].tracker = tracker;
         for change in changes {
             events.extend(self.tell(place, change, now, judged.reason.as_deref()));
         }
         events.extend(self.breach(place, now, judged.verdict.is_bad()));
+        events.extend(self.tell_links(place, &turned, &events, now));
         let bad_evidence = if counted == Counted::Bad { bad_evidence } else { Vec::new() };
         Observed { events, counted, bad_evidence, freed }
     }
@@ -247,7 +262,14 @@ impl Measurement {
             span: report.span,
             evidence: report.evidence,
             last_good_start: component.goods.last_start_before(report.evidence),
-            failed_steps: failed.iter().map(|step| (step.name.to_string(), step.onset_at)).collect(),
+            failed_steps: failed
+                .iter()
+                .map(|step| SeenFailing {
+                    step: step.name.to_string(),
+                    span: step.span.unwrap_or(report.evidence),
+                    onset_at: step.onset_at,
+                })
+                .collect(),
             reason: report.reason.clone(),
             health_passed: report.health_passed,
         });

@@ -192,7 +192,7 @@ impl Picture {
                     self.notices.remove(&notice.about);
                 }
             }
-            Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) => {}
+            Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) | Event::Alert(_) => {}
         }
         if notable {
             self.notable.push_back(Arc::clone(event));
@@ -247,6 +247,15 @@ impl Picture {
         let Event::Budget(budget) = event else { return false };
         let Some(known) = self.platforms.get(&budget.platform) else { return false };
         !budget.throttled && !known.throttled && known.stretched.is_empty() == budget.stretched.is_empty()
+    }
+
+    /// The true time by what is known of the runner's clock, when that shows `wall`: as the engine itself corrects what it
+    /// tells.
+    #[must_use]
+    pub fn corrected(&self, wall: DateTime<Utc>) -> DateTime<Utc> {
+        let ahead = self.clock.as_ref().map_or(0.0, |clock| clock.correction_ms);
+        let ahead = chrono::TimeDelta::nanoseconds((ahead * 1e6) as i64);
+        wall.checked_sub_signed(ahead).unwrap_or(wall)
     }
 
     fn component_mut(&mut self, id: &ComponentId) -> Option<&mut ComponentPicture> {

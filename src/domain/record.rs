@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, PathName, Percent, Tier};
+use super::{ComponentId, PathName, Percent, Tier, chain::ChainHealth};
 
 /// How a recovery met its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +50,18 @@ pub enum ClockState {
     /// No time source at all.
     #[default]
     Unknown,
+}
+
+impl ClockState {
+    /// The one that says less for the figures.
+    #[must_use]
+    pub const fn or_worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unsafe, _) | (_, Self::Unsafe) => Self::Unsafe,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Ok, Self::Ok) => Self::Ok,
+        }
+    }
 }
 
 /// What ended an outage.
@@ -105,7 +117,7 @@ pub struct RecoveryRecord {
     pub served_by: Option<String>,
     /// `logging` only if it covered T_detect to T_restore.
     pub mode: Mode,
-    /// What was known of the runner's clock.
+    /// What was known of the runner's clock at T_detect and T_restore, whichever says less for them.
     pub clock: ClockState,
     /// The drill that caused it.
     pub drill_id: Option<String>,
@@ -125,6 +137,9 @@ pub struct RecoveryRecord {
     pub id: String,
     /// The `tenant` of the config.
     pub tenant_id: String,
+    /// Which links of the chain failed, and which one held the recovery back.
+    #[serde(flatten)]
+    pub chain: ChainHealth,
     /// Platform stamps that were left aside, and why; empty when none was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -4,6 +4,7 @@
 //! depends on when it is asked, only on the verdicts and their evidence.
 
 mod bounds;
+mod chain;
 mod outage;
 
 use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
@@ -13,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     bounds::{Bounds, StampNote},
+    chain::{Chain, FailedStep},
     outage::{Failing, Outage},
 };
-use super::{Moment, Phase, Span, Verdict, time::Now};
+use super::{ComponentId, Moment, Phase, Span, StepReport, Verdict, record::ClockState, time::Now};
 
 /// How many good probes are remembered to find the last one that ended before a failure began; probes overlap only in a
 /// burst, where at most a handful are under way.
@@ -50,13 +52,15 @@ pub struct Judgement<'a> {
     /// Every failing part of a bad verdict; empty otherwise.
     pub failing: Vec<Failing<'a>>,
     /// Every part of a good verdict: whose probe, and when it ran. Empty otherwise.
-    pub passing: Vec<(&'a super::ComponentId, Span)>,
+    pub passing: Vec<(&'a ComponentId, Span)>,
     /// Why the verdict is bad or blind.
     pub why: Option<&'a str>,
     /// Times that steps of the own journey give for the end of their failure, with the step's name.
     pub restored_at: Vec<(&'a str, DateTime<Utc>)>,
     /// How far a platform's stamps can be trusted; `None` when the clocks cannot be compared.
     pub stamp_error: Option<Duration>,
+    /// What is known of the runner's clock.
+    pub clock: ClockState,
 }
 
 /// What a verdict changed.
@@ -90,6 +94,8 @@ pub struct Closed {
     pub served_by: Option<String>,
     /// In which the true duration lies.
     pub bounds: Bounds,
+    /// What was known of the runner's clock at T_detect and T_restore, whichever says less for them.
+    pub clock: ClockState,
 }
 
 /// What became of a verdict's evidence.
@@ -156,6 +162,12 @@ impl Tracker {
         self.outage.as_mut()
     }
 
+    /// Takes in what a probe of a part of the chain saw of its steps, whatever it says of the whole; says whether a link
+    /// came back or went again.
+    pub fn see(&mut self, part: &ComponentId, steps: &[StepReport], probe: Span) -> bool {
+        self.outage.as_mut().is_some_and(|outage| outage.chain.see(part, steps, probe))
+    }
+
     /// Takes one verdict.
     pub fn judge(
         &mut self,
@@ -219,7 +231,7 @@ impl Tracker {
         let first_end = self.last_restore.map_or(first_end, |restored| first_end.max(restored));
         let served = &self.served;
         let outage = self.outage.get_or_insert_with(|| {
-            Outage::draft(new_id(), first_end, now.wall_at(first_end), served.clone())
+            Outage::draft(new_id(), first_end, now.wall_at(first_end), served.clone(), judgement.clock)
         });
         for failing in &fresh {
             outage.count(failing, judgement.stamp_error, now);
@@ -297,6 +309,7 @@ impl Tracker {
         self.phase = Phase::Up;
         changes.push(Change::Closed(Box::new(Closed {
             t_restore: run.first_end,
+            clock: outage.clock.or_worse(run.clock),
             served_by: run.served_by,
             bounds,
             outage,

@@ -1,6 +1,6 @@
 //! The task around the core: one loop over reports, requests and time.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -10,19 +10,19 @@ use tokio::{
 use super::{
     Request, Setup,
     core::{Beginning, Core, NewPace},
+    guard::ClockWatch,
+    logins::Logins,
     past::Past,
-    secrets::Secrets,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{Corrected, SharedClock},
     config::model::Config,
     domain::{
-        Command, Event, Moment, PlatformId, ProbeReport, RecoveryRecord, StepState, Verdict,
-        event::{BudgetEvent, Login, PlatformEvent, Stretched},
+        Command, Event, Moment, RecoveryRecord,
+        event::{BudgetEvent, Stretched},
         measurement::Thresholds,
     },
-    platform::Credentials,
-    probe::{Budgets, LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle, budget::Stretch},
+    probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle, budget::Stretch},
     store::{Store, StoreHealth, Unsaved},
 };
 
@@ -32,12 +32,12 @@ const REPORTS: usize = 4096;
 const BATCH: usize = 64;
 /// How long the end waits for recoveries to reach the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the first probes wait for secrets that are at hand at once.
-const SECRETS_PATIENCE: Duration = Duration::from_secs(1);
-/// Why a platform is locked out whose secrets are on their way.
-const PENDING: &str = "they are still being fetched";
 /// When this task has not run for so long, nothing was seen in between.
 const ASLEEP: Duration = Duration::from_secs(5);
+/// So much sleep of the machine is a gap, however short the rest of the time that this task did not run.
+const SLEEP: Duration = Duration::from_secs(1);
+/// How long the state from before a reboot waits for the time sources, which tell how long ago that was.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// How often the core is asked what time alone has brought about.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -54,17 +54,15 @@ pub(super) struct Task {
     core: Core,
     config: Arc<Config>,
     clock: SharedClock,
+    watch: ClockWatch,
     seed: u64,
     requests: mpsc::UnboundedReceiver<Request>,
     store: Store,
-    secrets: Secrets,
-    credentials: BTreeMap<PlatformId, Credentials>,
-    /// What probes may send; a schedule that begins anew goes on with what the one before has left.
-    budgets: Budgets,
-    /// Platforms without their secrets, and why: what they answer says nothing of their components.
-    locked_out: BTreeMap<PlatformId, String>,
+    logins: Logins,
     /// The last instant at which this task is known to have run.
     awake_at: Moment,
+    /// How long the machine has slept since it was started.
+    asleep: i64,
     /// A probe that began before this instant saw the world before a gap.
     seen_from: Moment,
 }
@@ -83,6 +81,9 @@ impl Task {
         store: Store,
     ) -> Self {
         let Setup { config, clock, seed, folder: _, listeners } = setup;
+        let corrected = Corrected::new(clock);
+        let watch = ClockWatch::start(&config, &corrected, seed);
+        let clock: SharedClock = corrected;
         let thresholds = Thresholds {
             failure: config.measurement.failure_threshold,
             ratio: config.measurement.failure_ratio,
@@ -100,20 +101,18 @@ impl Task {
             }),
             boot_id: boot_id(),
         });
-        let awake_at = clock.moment();
-        let locked_out = config.platforms.keys().map(|id| (id.clone(), PENDING.to_owned())).collect();
+        let (awake_at, asleep) = (clock.moment(), asleep(&clock));
         Self {
             core,
-            secrets: Secrets::of(&config),
-            budgets: Budgets::new(config.platforms.values().map(AsRef::as_ref), seed),
+            logins: Logins::start(&config, &clock, seed),
             config,
             clock,
+            watch,
             seed,
             requests,
             store,
-            credentials: BTreeMap::new(),
-            locked_out,
             awake_at,
+            asleep,
             seen_from: Moment::from_nanos(i64::MIN),
         }
     }
@@ -127,46 +126,60 @@ impl Task {
             recoveries = past.recoveries.len(),
             "the engine begins"
         );
+        self.watch.remember(&past.events);
+        let held = self.wait_for_clock(&past).await;
         self.core.begin(past, self.clock.now());
-        let mut probes = None;
-        if !self.wait_for_secrets().await {
-            let begun = probes.insert(self.begin_probes());
-            self.probe(begun, ends).await;
+        let mut probes = self.begin_probes();
+        let mut is_over = false;
+        for request in held {
+            is_over |= self.request(request, &probes.schedule);
         }
-        self.end(probes.map(|probes| probes.schedule)).await
+        if !is_over {
+            self.probe(&mut probes, ends).await;
+        }
+        self.end(probes.schedule).await
     }
 
-    /// Waits a little for the secrets that are at hand; says whether the end was asked for meanwhile.
-    async fn wait_for_secrets(&mut self) -> bool {
-        let patience = Instant::now() + SECRETS_PATIENCE;
-        while self.locked_out.values().any(|reason| reason == PENDING) {
+    /// Where something was kept before the machine's last start, waits a little for the time sources: only they can tell how
+    /// wrong its length may be. Gives back the requests that came meanwhile.
+    async fn wait_for_clock(&mut self, past: &Past) -> Vec<Option<Request>> {
+        let (boot_id, mut held) = (self.core.boot_id(), Vec::new());
+        let is_wanted =
+            past.kept.iter().any(|(_, kept)| kept.boot_id != boot_id && kept.wall_error.is_some());
+        if !is_wanted {
+            return held;
+        }
+        let patience = Instant::now() + CLOCK_PATIENCE;
+        loop {
             tokio::select! {
                 biased;
                 request = self.requests.recv() => {
-                    if self.request(request, None) {
-                        return true;
+                    let is_end = matches!(request, None | Some(Request::Stop));
+                    held.push(request);
+                    if is_end {
+                        return held;
                     }
                 }
-                (platform, fetched) = self.secrets.next() => {
-                    self.take_secrets(platform, fetched);
+                round = self.watch.next() => {
+                    self.watch.take_early(round, &mut self.core);
+                    return held;
                 }
-                () = tokio::time::sleep_until(patience) => return false,
+                () = tokio::time::sleep_until(patience) => return held,
             }
         }
-        false
     }
 
     fn begin_probes(&self) -> Probes {
         let (out, reports) = mpsc::channel(REPORTS);
-        let schedule = Schedule::start_within(
+        let schedule = Schedule::start(
             &self.config.components,
-            &self.credentials,
-            &self.budgets,
+            self.logins.sessions(),
             &self.config.canary,
             &self.clock,
             self.seed,
             out,
         );
+        self.watch.use_clients(schedule.clients());
         set_paces(&schedule, self.core.paces());
         Probes { schedule, reports }
     }
@@ -182,19 +195,20 @@ impl Task {
             tokio::select! {
                 biased;
                 request = self.requests.recv() => {
-                    if self.request(request, Some(&probes.schedule)) {
+                    if self.request(request, &probes.schedule) {
                         return;
                     }
                 }
                 () = sleep_until(ends) => return,
                 _ = round.tick() => self.tick(&probes.schedule),
                 () = sleep_until(deadline) => self.tick(&probes.schedule),
-                (platform, fetched) = self.secrets.next() => {
-                    if self.take_secrets(platform, fetched) {
-                        // What is under way without them would say nothing.
-                        *probes = self.begin_probes();
+                (platform, standing) = self.logins.next() => {
+                    let now = self.clock.now();
+                    if let Some(event) = self.logins.event(platform, standing, now) {
+                        self.core.publish(Event::Platform(event));
                     }
                 }
+                round = self.watch.next() => self.watch.take(round, &mut self.core),
                 taken = probes.reports.recv_many(&mut batch, BATCH), if !probes.reports.is_closed() => {
                     self.notice_gap();
                     for output in batch.drain(..taken) {
@@ -209,9 +223,20 @@ impl Task {
     fn notice_gap(&mut self) {
         let now = self.clock.now();
         let last = std::mem::replace(&mut self.awake_at, now.moment);
-        if now.moment.since(last) >= ASLEEP {
+        let asleep = asleep(&self.clock);
+        let slept = asleep.saturating_sub(std::mem::replace(&mut self.asleep, asleep));
+        let slept = Duration::from_nanos(u64::try_from(slept).unwrap_or(0));
+        if slept >= SLEEP {
+            self.watch.slept();
+        }
+        if slept >= SLEEP || now.moment.since(last) >= ASLEEP {
             self.seen_from = now.moment;
-            self.core.gap(last, "warroom did not run: suspended, stopped or starved", now);
+            let reason = if slept >= SLEEP {
+                "the machine was suspended"
+            } else {
+                "warroom did not run: stopped or starved"
+            };
+            self.core.gap(last, reason, now);
         }
     }
 
@@ -221,13 +246,12 @@ impl Task {
     }
 
     /// Does what was asked; says whether that is the end.
-    fn request(&mut self, request: Option<Request>, schedule: Option<&ScheduleHandle>) -> bool {
+    fn request(&mut self, request: Option<Request>, schedule: &ScheduleHandle) -> bool {
         match request {
             None | Some(Request::Stop) => return true,
             Some(Request::Picture) => self.core.send_pictures(),
             Some(Request::Command(Command::ProbeNow { component_id })) => {
-                if let (Some(place), Some(schedule)) = (self.config.roster.position(&component_id), schedule)
-                {
+                if let Some(place) = self.config.roster.position(&component_id) {
                     schedule.probe_now(place);
                 }
             }
@@ -240,15 +264,9 @@ impl Task {
     fn take(&mut self, output: ProbeOutput, schedule: &ScheduleHandle) {
         let now = self.clock.now();
         match output {
-            ProbeOutput::Report { place, mut report } => {
+            ProbeOutput::Report { place: _, report } => {
                 if report.span.start < self.seen_from {
                     return;
-                }
-                // Without its secrets a platform's answers say nothing of its components.
-                if let Some(reason) =
-                    self.config.components.get(place).and_then(|one| self.locked_out.get(&one.platform.id))
-                {
-                    *report = blind(&report, reason);
                 }
                 let follow = self.core.report(&report, now);
                 set_paces(schedule, follow.paces);
@@ -285,6 +303,7 @@ impl Task {
 
     fn tick(&mut self, schedule: &ScheduleHandle) {
         self.notice_gap();
+        self.watch.look(&mut self.core);
         let paces = self.core.tick(self.clock.now());
         set_paces(schedule, paces);
     }
@@ -295,40 +314,10 @@ impl Task {
         self.core.notice(self.clock.now(), "store", !health.is_well(), text);
     }
 
-    /// Takes what came of a platform's secrets; says whether its probes must begin anew with them.
-    fn take_secrets(&mut self, platform: PlatformId, fetched: Result<Credentials, String>) -> bool {
-        let now = self.clock.now();
-        let (login, reason, renewed) = match fetched {
-            Ok(credentials) => {
-                let before = self.locked_out.remove(&platform);
-                self.credentials.insert(platform.clone(), credentials);
-                if before.is_none_or(|before| before == PENDING) {
-                    return true;
-                }
-                (Login::Ok, None, true)
-            }
-            Err(reason) => {
-                tracing::error!(%platform, %reason, "a secret cannot be had");
-                if let Some(config) = self.config.platforms.get(&platform) {
-                    self.secrets.again(config);
-                }
-                let known = self.locked_out.insert(platform.clone(), reason.clone());
-                if known.as_ref() == Some(&reason) {
-                    return false;
-                }
-                (Login::Failing, Some(reason), false)
-            }
-        };
-        self.core.publish(Event::Platform(PlatformEvent { at: now.wall, platform, login, reason }));
-        renewed
-    }
-
     /// Ends the probes, waits a little for recoveries on their way to the disk, and closes the store.
-    async fn end(mut self, schedule: Option<ScheduleHandle>) -> Ended {
-        let lateness = schedule.as_ref().map(ScheduleHandle::lateness).unwrap_or_default();
-        if let Some(schedule) = schedule {
-            schedule.stop().await;
-        }
+    async fn end(mut self, schedule: ScheduleHandle) -> Ended {
+        let lateness = schedule.lateness();
+        schedule.stop().await;
         self.core.keep_all(self.clock.now());
         let patience = Instant::now() + PATIENCE;
         while self.core.unstored() > 0 {
@@ -344,21 +333,6 @@ impl Task {
     }
 }
 
-/// What is left of a report when its platform's secrets are missing: that it ran, and that nothing was seen.
-fn blind(report: &ProbeReport, reason: &str) -> ProbeReport {
-    let mut blind = report.clone();
-    blind.verdict = Verdict::Blind;
-    blind.evidence = blind.span;
-    (blind.health_passed, blind.served_by) = (None, None);
-    blind.reason = Some(format!("the platform's secrets cannot be had: {reason}"));
-    for step in
-        blind.steps.iter_mut().filter(|step| matches!(step.state, StepState::Failed | StepState::Passed))
-    {
-        step.state = StepState::Blind;
-    }
-    blind
-}
-
 fn set_paces(schedule: &ScheduleHandle, paces: Vec<NewPace>) {
     for (place, pace) in paces {
         schedule.set_pace(place, pace);
@@ -370,6 +344,11 @@ async fn sleep_until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// For how many nanoseconds the machine has slept, by its two monotonic clocks.
+fn asleep(clock: &SharedClock) -> i64 {
+    clock.moment().as_nanos().saturating_sub(clock.awake().as_nanos())
 }
 
 /// Which boot of the machine this is; monotonic instants of another one mean nothing here.

@@ -20,7 +20,7 @@ use cel::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    Answer, Expression, bound, explain, functions,
+    Answer, Expression, SipWords, bound, explain, functions,
     json::{self, Boxed},
 };
 
@@ -34,6 +34,7 @@ const BYTES_PER_UNIT: u64 = 128;
 /// An answer made ready for several expressions: the body is parsed at most once, and only if one refers to it.
 pub struct Scope<'a> {
     answer: &'a Answer<'a>,
+    sip: Option<SipWords<'a>>,
     headers: OnceLock<Boxed<'a>>,
     body: OnceLock<Boxed<'a>>,
     vars: OnceLock<Boxed<'a>>,
@@ -55,11 +56,18 @@ impl<'a> Scope<'a> {
     pub fn new(answer: &'a Answer<'a>) -> Self {
         Self {
             answer,
+            sip: None,
             headers: OnceLock::new(),
             body: OnceLock::new(),
             vars: OnceLock::new(),
             spent: AtomicU64::new(0),
         }
+    }
+
+    /// Makes the answer of a SIP step ready.
+    #[must_use]
+    pub fn of_sip(answer: &'a Answer<'a>, sip: SipWords<'a>) -> Self {
+        Self { sip: Some(sip), ..Self::new(answer) }
     }
 
     /// Whether the expression is true of the answer; otherwise why not, with the value that was met:
@@ -169,6 +177,10 @@ impl VariableResolver for Scope<'_> {
             "latency_ms" => {
                 let millis = i64::try_from(self.answer.latency.as_millis()).unwrap_or(i64::MAX);
                 return Some(CowVal::owned(CelInt::from(millis)));
+            }
+            "reason" => return self.sip.map(|sip| CowVal::owned(CelString::from(sip.reason))),
+            "contact_host" => {
+                return self.sip.and_then(|sip| Some(CowVal::owned(CelString::from(sip.contact_host?))));
             }
             bound::STEP => return self.pay(TURN),
             bound::HEAVY => return self.pay(TURN + self.answer.body.len() as u64 / BYTES_PER_UNIT),

@@ -1,10 +1,13 @@
-//! The headers and the bearer token of one platform, as they are sent.
+//! The secret headers and the bearer token that a platform's requests carry.
 //!
 //! Invariant: every value is marked sensitive, so that neither its `Debug` output nor an HTTP/2 header table keeps it.
 
 use std::fmt;
 
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret as _;
+
+use crate::config::model::{Platform, Text};
 
 /// What a platform's requests carry besides their own headers; sent to the origin of its base URL alone.
 #[derive(Clone, Default)]
@@ -30,15 +33,58 @@ impl Credentials {
         secret: Vec<(HeaderName, HeaderValue)>,
         bearer: Option<&str>,
     ) -> Result<Self, CredentialsError> {
-        let bearer = bearer
-            .map(|token| HeaderValue::from_str(&format!("Bearer {token}")))
-            .transpose()
-            .map_err(|_: InvalidHeaderValue| CredentialsError { what: "bearer token" })?
-            .map(sensitive);
         let marked = |headers: Vec<(HeaderName, HeaderValue)>| {
             headers.into_iter().map(|(name, value)| (name, sensitive(value))).collect()
         };
-        Ok(Self { plain: marked(plain), secret: marked(secret), bearer })
+        let credentials = Self { plain: marked(plain), secret: marked(secret), bearer: None };
+        match bearer {
+            Some(token) => credentials.with_bearer(token),
+            None => Ok(credentials),
+        }
+    }
+
+    /// Those of a platform as its config says, its login left out. Blocks on files and programs.
+    pub fn reveal(platform: &Platform) -> Result<Self, String> {
+        let (mut plain, mut secret) = (Vec::new(), Vec::new());
+        for (name, text) in &platform.headers {
+            let broken = || format!("header `{name}` cannot be sent as it is written");
+            let (headers, value) = match text {
+                Text::Plain(text) => (&mut plain, HeaderValue::from_str(text)),
+                Text::Secret(text) => {
+                    let text = text.reveal().map_err(|error| error.to_string())?;
+                    (&mut secret, HeaderValue::from_str(text.expose_secret()))
+                }
+            };
+            headers.push((
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken())?,
+                value.map_err(|_| broken())?,
+            ));
+        }
+        let bearer = match &platform.bearer {
+            Some(secret) => Some(secret.reveal().map_err(|error| error.to_string())?),
+            None => None,
+        };
+        let bearer = bearer.as_ref().map(|token| token.expose_secret());
+        Self::new(plain, secret, bearer).map_err(|error| error.to_string())
+    }
+
+    /// The headers that stand in a platform's config as they are, without any secret.
+    #[must_use]
+    pub fn plain(platform: &Platform) -> Self {
+        let plain = platform.headers.iter().filter_map(|(name, text)| {
+            let Text::Plain(text) = text else { return None };
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, sensitive(HeaderValue::from_str(text).ok()?)))
+        });
+        Self { plain: plain.collect(), ..Self::default() }
+    }
+
+    /// The same with this bearer token.
+    pub fn with_bearer(mut self, token: &str) -> Result<Self, CredentialsError> {
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
+        let value = value.map_err(|_| CredentialsError { what: "bearer token" })?;
+        self.bearer = Some(sensitive(value));
+        Ok(self)
     }
 
     /// Puts the plain ones into a request's headers; a header that the request has already is replaced.
@@ -48,20 +94,44 @@ impl Credentials {
         }
     }
 
-    /// Puts the secret ones into a request's headers; a header that the request has already is replaced.
-    pub fn attach_secret(&self, headers: &mut HeaderMap) {
+    /// Puts the secret ones into a request's headers, except where the request brings its own; says whether it is by
+    /// these that the platform will know us: by the bearer where there is one.
+    pub fn attach_secret(&self, headers: &mut HeaderMap) -> bool {
+        let mut known_by = false;
         for (name, value) in &self.secret {
-            headers.insert(name.clone(), value.clone());
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+                known_by = true;
+            }
         }
-        if let Some(bearer) = &self.bearer {
+        let Some(bearer) = &self.bearer else { return known_by };
+        let vacant = !headers.contains_key(AUTHORIZATION);
+        if vacant {
             headers.insert(AUTHORIZATION, bearer.clone());
         }
+        vacant
     }
 
     /// Whether there is a secret to send.
     #[must_use]
     pub fn has_secret(&self) -> bool {
         !self.secret.is_empty() || self.bearer.is_some()
+    }
+
+    /// The text with every secret in it blanked: an answer may echo what it was sent.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let bearer = self.bearer.iter().map(|value| (value, "Bearer ".len()));
+        let values = self.secret.iter().map(|(_, value)| (value, 0)).chain(bearer);
+        let mut text = text.to_owned();
+        for (value, prefix) in values {
+            let secret = value.to_str().ok().and_then(|value| value.get(prefix..));
+            // What is shorter stands in every other text by chance.
+            if let Some(secret) = secret.filter(|secret| secret.len() >= 6 && text.contains(secret)) {
+                text = text.replace(secret, "(hidden)");
+            }
+        }
+        text
     }
 }
 
@@ -93,7 +163,7 @@ mod tests {
         let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret"));
         let credentials = Credentials::new(Vec::new(), vec![header], Some("t0ken")).unwrap();
         let mut headers = HeaderMap::new();
-        credentials.attach_secret(&mut headers);
+        assert!(credentials.attach_secret(&mut headers));
         let shown = format!("{credentials:?} {headers:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
         assert_eq!(headers[AUTHORIZATION], "Bearer t0ken");
@@ -104,5 +174,23 @@ mod tests {
     fn a_token_with_a_line_break_is_refused_without_showing_it() {
         let error = Credentials::new(Vec::new(), Vec::new(), Some("abc\n")).unwrap_err().to_string();
         assert!(error.contains("bearer token") && !error.contains("abc"), "{error}");
+    }
+
+    /// A step that logs in by itself must not have its own token replaced, nor be taken for one that carries ours.
+    #[test]
+    fn a_request_keeps_what_it_brings() {
+        let credentials = Credentials::new(Vec::new(), Vec::new(), Some("t0ken")).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Basic eA=="));
+        assert!(!credentials.attach_secret(&mut headers));
+        assert_eq!(headers[AUTHORIZATION], "Basic eA==");
+    }
+
+    #[test]
+    fn an_echoed_secret_is_blanked() {
+        let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret"));
+        let credentials = Credentials::new(Vec::new(), vec![header], Some("t0ken-1")).unwrap();
+        let told = credentials.redact("sent Bearer t0ken-1 and s3cret to x");
+        assert_eq!(told, "sent Bearer (hidden) and (hidden) to x");
     }
 }

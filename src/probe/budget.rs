@@ -1,7 +1,7 @@
 //! The rate budget of one platform: every request that is sent to it passes here.
 //!
 //! ```text
-//!   probes that are due ──apply──► queue ──grant──► Purse ──admit──► Pass ──► one request
+//!   probes that are due ──apply──► queue ──grant──► Purse ──admit──► Slot ──► one request
 //!                                                     │                          │
 //!        our own ceiling, the platform's headers, 429s ◄───────── answer ────────┘
 //! ```
@@ -10,7 +10,7 @@
 //! stopped half-way, where its evidence would grow old. What it sends beyond that (a poll more, a redirect) is admitted
 //! one by one, before any start. Waiting comes before a step's clock starts, so that it is neither latency nor evidence.
 //!
-//! Invariants: no request is sent without a [`Pass`]; no window of `rate_limit` ever holds more requests than it allows,
+//! Invariants: no request is sent without a [`Slot`]; no window of `rate_limit` ever holds more requests than it allows,
 //! clean-up included; while a platform throttles us nothing is sent but the one request that tries for all.
 
 mod allowance;
@@ -22,7 +22,6 @@ mod throttle;
 mod window;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,14 +31,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{
-    config::model::{Platform, Rate},
-    domain::PlatformId,
-};
+use crate::config::model::Rate;
 use allowance::Allowance;
 pub(crate) use clerk::{Clerk, Tidings};
 use purse::Heard;
-pub use purse::{Pass, Purse};
+pub use purse::{Purse, Slot};
 pub(crate) use queue::Applicant;
 use queue::{Queue, Ticket};
 pub use stretch::Stretch;
@@ -127,37 +123,14 @@ enum May {
     Refused(Refusal, Option<Instant>),
 }
 
-/// The budgets of all platforms, which outlive a schedule.
-#[derive(Clone, Debug, Default)]
-pub struct Budgets(BTreeMap<PlatformId, Arc<Budget>>);
-
-impl Budgets {
-    /// The budgets of these platforms; `seed` feeds the jitter of their waits.
-    pub fn new<'a>(platforms: impl IntoIterator<Item = &'a Platform>, seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let platforms = platforms.into_iter();
-        Self(
-            platforms
-                .map(|platform| (platform.id.clone(), Budget::new(platform.rate_limit, rng.u64(..))))
-                .collect(),
-        )
-    }
-
-    /// The budget of one platform.
-    #[must_use]
-    pub fn of(&self, platform: &PlatformId) -> Option<&Arc<Budget>> {
-        self.0.get(platform)
-    }
-}
-
 impl Budget {
-    /// A budget with our own ceiling, if there is one; `seed` feeds the jitter of its waits.
+    /// A budget with our own ceiling, if there is one.
     #[must_use]
-    pub fn new(rate: Option<Rate>, seed: u64) -> Arc<Self> {
+    pub fn new(rate: Option<Rate>) -> Arc<Self> {
         let inner = Inner {
             window: Window::new(rate),
             allowance: Allowance::default(),
-            throttle: Throttle::new(seed),
+            throttle: Throttle::new(0),
             queue: Queue::default(),
             stretches: Stretches::default(),
             pressing: 0,
@@ -169,6 +142,11 @@ impl Budget {
             probes: 0,
         };
         Arc::new(Self { inner: Mutex::new(inner), news: Notify::new() })
+    }
+
+    /// Feeds the jitter of its waits.
+    pub(crate) fn seed(&self, seed: u64) {
+        self.lock().throttle.seed(seed);
     }
 
     /// A purse with nothing in it: each of its requests is admitted by itself.

@@ -1,4 +1,4 @@
-//! One platform's way out: its origins with their idle connections, its credentials, resolver and trust.
+//! One platform's way out: its origins with their idle connections, its session, resolver and trust.
 //!
 //! Invariant: a platform's headers are sent to the origin of its base URL alone, and the secret ones only by TLS or to
 //! this machine.
@@ -8,16 +8,24 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hyper::{Uri, header::HeaderValue};
+use hyper::{
+    Uri,
+    header::{HeaderName, HeaderValue},
+};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{budget::Budget, failure::Failure, pool::Pool, resolve::Resolver, tls::Trust};
+use super::{
+    budget::Budget, dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust,
+};
 use crate::{
     clock::SharedClock,
-    config::{is_confidential, model::Platform},
+    config::{
+        is_confidential,
+        model::{Platform, Text},
+    },
     domain::PlatformId,
-    platform::Credentials,
+    platform::{Credentials, Pass, Session},
 };
 
 /// Origins whose connections are kept; more can only come from captured host names.
@@ -27,16 +35,38 @@ const ROUTES: usize = 64;
 #[derive(Debug)]
 pub struct Client {
     pub(crate) platform: PlatformId,
-    pub(crate) credentials: Credentials,
+    pub(crate) session: Arc<Session>,
+    /// The headers that stand in the config.
+    pub(crate) plain: Credentials,
+    /// The names of those that are secret.
+    pub(crate) secret_names: Vec<HeaderName>,
     pub(crate) resolver: Resolver,
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     /// Through which every request goes.
     pub(crate) budget: Arc<Budget>,
+    pub(crate) line: Line,
+    /// What its answers say of the time.
+    pub(crate) dates: Dates,
+    /// Whether the login finds the base URL.
+    is_found: bool,
+    known: Mutex<Known>,
+}
+
+/// What is known of the platform's hosts.
+#[derive(Debug, Default)]
+struct Known {
+    home: Option<Arc<Home>>,
+    routes: HashMap<Origin, Arc<Route>>,
+}
+
+/// The base URL.
+#[derive(Debug)]
+struct Home {
+    url: Url,
     base: String,
-    base_origin: Origin,
+    origin: Origin,
     secrets_allowed: bool,
-    routes: Mutex<HashMap<Origin, Arc<Route>>>,
 }
 
 /// Scheme, host and port.
@@ -73,23 +103,15 @@ pub(crate) struct Target {
 }
 
 impl Client {
-    /// Makes the client of a platform with a budget of its own.
+    /// Makes the client of a platform, whose requests carry what `session` says.
     #[must_use]
-    pub fn new(platform: &Platform, credentials: Credentials, clock: SharedClock) -> Arc<Self> {
-        Self::within(platform, credentials, clock, Budget::new(platform.rate_limit, 0))
-    }
-
-    /// Makes the client of a platform whose budget others use too.
-    #[must_use]
-    pub fn within(
-        platform: &Platform,
-        credentials: Credentials,
-        clock: SharedClock,
-        budget: Arc<Budget>,
-    ) -> Arc<Self> {
-        let base_origin = Origin::of(&platform.base_url);
-        let secrets_allowed = is_confidential(&platform.base_url);
-        if !secrets_allowed && credentials.has_secret() {
+    pub fn new(platform: &Platform, session: impl Into<Arc<Session>>, clock: SharedClock) -> Arc<Self> {
+        let session = session.into();
+        let is_found = platform.login.as_ref().is_some_and(|login| login.discovery.is_some());
+        let home = (!is_found).then(|| Arc::new(Home::new(platform.base_url.clone())));
+        if home.as_ref().is_some_and(|home| !home.secrets_allowed)
+            && session.pass().is_ok_and(|pass| pass.credentials().has_secret())
+        {
             tracing::warn!(
                 platform = %platform.id,
                 "secret headers and bearer token are not sent: `base_url` is neither https nor on this machine"
@@ -97,16 +119,51 @@ impl Client {
         }
         Arc::new(Self {
             platform: platform.id.clone(),
-            credentials,
+            plain: Credentials::plain(platform),
+            secret_names: secret_names(platform),
+            session,
             resolver: Resolver::new(),
+            line: Line::new(&platform.id, &*clock),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
-            budget,
-            base: platform.base_url.as_str().trim_end_matches('/').to_owned(),
-            base_origin,
-            secrets_allowed,
-            routes: Mutex::default(),
+            budget: Budget::new(platform.rate_limit),
+            dates: Dates::default(),
+            is_found,
+            known: Mutex::new(Known { home, routes: HashMap::new() }),
         })
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub const fn platform(&self) -> &PlatformId {
+        &self.platform
+    }
+
+    /// Whether it is known already, and for good, where the platform's API is.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.is_found
+    }
+
+    /// What a request there carries of the platform's secrets, if any.
+    pub(crate) fn pass_for(&self, route: &Route) -> Result<Option<Pass>, Failure> {
+        if !route.is_trusted {
+            return Ok(None);
+        }
+        let pass = self.session.pass().map_err(|reason| Failure::ours(&reason))?;
+        Ok(Some(pass).filter(|pass| pass.credentials().has_secret()))
+    }
+
+    fn home(&self) -> Option<Arc<Home>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_found {
+            let url = self.session.base()?;
+            if known.home.as_ref().is_none_or(|home| home.url != url) {
+                // What was another platform's host may be home now, and the other way round.
+                known.routes.clear();
+                known.home = Some(Arc::new(Home::new(url)));
+            }
+        }
+        known.home.clone()
     }
 
     /// Where a rendered `get = "…"` leads: a whole URL as it stands, a path below the base URL.
@@ -116,7 +173,8 @@ impl Client {
             Url::parse(rendered)
         } else {
             let slash = if rendered.starts_with('/') { "" } else { "/" };
-            Url::parse(&format!("{}{slash}{rendered}", self.base))
+            let home = self.home().ok_or_else(|| Failure::ours("the platform's host is not known yet"))?;
+            Url::parse(&format!("{}{slash}{rendered}", home.base))
         };
         let url = url.map_err(|error| Failure::answer(&format!("`{rendered}` is no URL: {error}")))?;
         self.target_of(url)
@@ -144,16 +202,34 @@ impl Client {
     }
 
     fn route(&self, origin: Origin) -> Result<Arc<Route>, String> {
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = routes.get(&origin) {
+        let home = self.home();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = known.routes.get(&origin) {
             return Ok(Arc::clone(route));
         }
-        let is_home = origin == self.base_origin;
-        let route = Arc::new(Route::new(&origin, is_home, is_home && self.secrets_allowed)?);
-        if routes.len() < ROUTES {
-            routes.insert(origin, Arc::clone(&route));
+        let home = home.filter(|home| home.origin == origin);
+        let is_trusted = home.as_ref().is_some_and(|home| home.secrets_allowed);
+        let route = Arc::new(Route::new(&origin, home.is_some(), is_trusted)?);
+        if known.routes.len() < ROUTES {
+            known.routes.insert(origin, Arc::clone(&route));
         }
         Ok(route)
+    }
+}
+
+fn secret_names(platform: &Platform) -> Vec<HeaderName> {
+    let secret = platform.headers.iter().filter(|(_, text)| matches!(text, Text::Secret(_)));
+    secret.filter_map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).ok()).collect()
+}
+
+impl Home {
+    fn new(url: Url) -> Self {
+        Self {
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            origin: Origin::of(&url),
+            secrets_allowed: is_confidential(&url),
+            url,
+        }
     }
 }
 
@@ -192,8 +268,6 @@ mod tests {
 
     use std::collections::BTreeMap;
 
-    use hyper::header::HeaderName;
-
     use super::*;
     use crate::{
         clock::SystemClock,
@@ -209,11 +283,12 @@ mod tests {
     }
 
     fn client_with(base: &str, credentials: Credentials) -> Arc<Client> {
+        let tenant = Text::Plain("blue".to_owned());
         let platform = Platform {
             id: PlatformId::new("edge"),
             kind: PlatformKind::Http,
             base_url: Url::parse(base).unwrap(),
-            headers: Vec::new(),
+            headers: vec![("x-tenant".to_owned(), tenant)],
             bearer: None,
             rate_limit: None,
             login: None,
@@ -244,8 +319,7 @@ mod tests {
     #[test]
     fn plain_headers_reach_a_platform_without_tls_and_secret_ones_do_not() {
         let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        let (plain, secret) = (vec![header("x-tenant", "blue")], vec![header("x-key", "k3y")]);
-        let credentials = Credentials::new(plain, secret, Some("t0ken")).unwrap();
+        let credentials = Credentials::new(Vec::new(), vec![header("x-key", "k3y")], Some("t0ken")).unwrap();
         let sent = |base: &str, url: &str| {
             let action = HttpAction {
                 method: hyper::Method::GET,
@@ -254,7 +328,11 @@ mod tests {
                 body: None,
             };
             let client = client_with(base, credentials.clone());
-            let headers = plan::ask(&client, &action, &BTreeMap::new()).unwrap().headers;
+            let ask = plan::ask(&client, &action, &BTreeMap::new()).unwrap();
+            let mut headers = ask.headers.clone();
+            if let Some(pass) = client.pass_for(&ask.target.route).unwrap() {
+                pass.credentials().attach_secret(&mut headers);
+            }
             ["x-tenant", "x-key", "authorization"].map(|name| headers.contains_key(name))
         };
         assert_eq!(sent("http://edge.example.com", "/ready"), [true, false, false]);

@@ -1,7 +1,8 @@
 //! One HTTP request and its answer, over an idle connection or a fresh one.
 //!
 //! Invariants: the answer is at most [`BODY_CAP`] long; redirects are followed within the origin only; a request is sent
-//! a second time only when a connection from an earlier probe turns out to be closed before any byte of the answer.
+//! a second time only when a connection from an earlier probe turns out to be closed before any byte of the answer; the
+//! platform's secrets join it only as it is sent, and nothing is sent without them where they are needed.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -16,13 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 use super::{
-    budget::{Pass, Purse},
+    budget::{Purse, Slot},
     client::{Client, Route, Target},
     connect::{self, Progress},
     failure::{Failure, Stage},
     pool::{Lease, Outgoing, Sender},
 };
-use crate::domain::Moment;
+use crate::{domain::Moment, platform::Pass};
 
 /// The longest body that is read.
 pub(crate) const BODY_CAP: usize = 1024 * 1024;
@@ -38,7 +39,7 @@ const REDIRECTS: usize = 5;
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) target: Target,
-    /// All of them, `Host` and credentials included.
+    /// All of them, `Host` included, except the platform's secrets.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -47,18 +48,18 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Toll<'a> {
     purse: &'a Purse,
-    first: Option<Pass<'a>>,
+    first: Option<Slot<'a>>,
 }
 
 impl<'a> Toll<'a> {
-    pub(crate) const fn new(purse: &'a Purse, first: Pass<'a>) -> Self {
+    pub(crate) const fn new(purse: &'a Purse, first: Slot<'a>) -> Self {
         Self { purse, first: Some(first) }
     }
 
     /// Leave for the next request; one that cannot be sent at once is not sent, or the wait would be latency.
-    fn pass(&mut self) -> Result<Pass<'a>, Failure> {
+    fn slot(&mut self) -> Result<Slot<'a>, Failure> {
         match self.first.take() {
-            Some(pass) => Ok(pass),
+            Some(slot) => Ok(slot),
             None => self.purse.admit_now().map_err(|refusal| Failure::ours(&refusal.to_string())),
         }
     }
@@ -70,6 +71,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What its request carried of the platform's secrets, if it carried any.
+    pub(crate) pass: Option<Pass>,
 }
 
 impl Client {
@@ -115,7 +118,9 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
         let route = &ask.target.route;
-        let mut pass = toll.pass()?;
+        let mut slot = toll.slot()?;
+        let pass = self.pass_for(route)?;
+        let (headers, pass) = ask.headers_with(pass);
         let mut unsent = None::<Outgoing>;
         while let Some(mut lease) = route.pool.take(not_before, self.clock.moment()) {
             if !lease.sender.ready().await {
@@ -123,24 +128,27 @@ impl Client {
             }
             progress.timings.reused = true;
             progress.stage = Stage::Waiting;
-            let request = ask.request(lease.sender.is_h2());
+            let request = ask.request(&headers, lease.sender.is_h2());
             let sent = self.clock.moment();
             progress.sent += 1;
-            pass.send();
+            slot.send();
             match lease.sender.send(request).await {
-                Ok(response) => return self.read(response, route, lease, sent, pass, progress).await,
+                Ok(response) => {
+                    slot.answered(response.status(), response.headers(), route.is_home);
+                    return self.read(response, route, lease, sent, pass, progress).await;
+                }
                 Err(mut error) => {
                     unsent = error.take_message();
                     if unsent.is_some() {
                         progress.sent -= 1;
-                        pass.unsend();
+                        slot.unsend();
                     }
                     let closed = is_closed(error.error());
                     if unsent.is_none() && !(closed && ask.method.is_idempotent()) {
                         return Err(failure_of(error.error()));
                     }
                     if unsent.is_none() {
-                        pass = toll.pass()?;
+                        slot = toll.slot()?;
                     }
                     // One dead connection speaks for its neighbours: the second try is a fresh one.
                     break;
@@ -152,13 +160,16 @@ impl Client {
         progress.stage = Stage::Waiting;
         let request = match unsent {
             Some(request) if request.version() == version(lease.sender.is_h2()) => request,
-            _ => ask.request(lease.sender.is_h2()),
+            _ => ask.request(&headers, lease.sender.is_h2()),
         };
         let sent = self.clock.moment();
         progress.sent += 1;
-        pass.send();
+        slot.send();
         match lease.sender.send(request).await {
-            Ok(response) => self.read(response, route, lease, sent, pass, progress).await,
+            Ok(response) => {
+                slot.answered(response.status(), response.headers(), route.is_home);
+                self.read(response, route, lease, sent, pass, progress).await
+            }
             Err(error) => Err(failure_of(error.error())),
         }
     }
@@ -195,16 +206,20 @@ impl Client {
         route: &Route,
         lease: Lease,
         sent: Moment,
-        pass: Pass<'_>,
+        pass: Option<Pass>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
-        progress.timings.first_byte = Some(self.clock.moment().since(sent));
+        let received = self.clock.moment();
+        progress.timings.first_byte = Some(received.since(sent));
+        progress.between = Some((sent, received));
+        if route.is_home {
+            self.dates.note(response.headers(), sent, received);
+        }
         progress.stage = Stage::Reading;
         let (head, body) = response.into_parts();
-        pass.answered(head.status, &head.headers, route.is_home);
         let body = read_body(body).await?;
         route.pool.put(lease, self.clock.moment());
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        Ok(Reply { status: head.status, headers: head.headers, body, pass })
     }
 }
 
@@ -217,10 +232,17 @@ pub(crate) fn location(reply: &Reply, asked: &Url) -> Option<Url> {
 }
 
 impl Ask {
-    fn request(&self, h2: bool) -> Outgoing {
+    /// The headers with the platform's secrets, and what of these they carry: a step may bring its own.
+    fn headers_with(&self, pass: Option<Pass>) -> (HeaderMap, Option<Pass>) {
+        let mut headers = self.headers.clone();
+        let carried = pass.filter(|pass| pass.credentials().attach_secret(&mut headers));
+        (headers, carried)
+    }
+
+    fn request(&self, headers: &HeaderMap, h2: bool) -> Outgoing {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = headers.clone();
         *request.version_mut() = version(h2);
         if h2 {
             // HTTP/2 carries the authority in the URI (RFC 9113 section 8.3.1).

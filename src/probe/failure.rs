@@ -2,7 +2,10 @@
 
 use std::{io, time::Duration};
 
-use super::foreign::{LONGEST, clean};
+use super::{
+    foreign::{LONGEST, clean},
+    tls::TrustError,
+};
 
 /// Why there is no complete answer; `reason` is cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,12 @@ impl Failure {
             Some(tls) => Self::answer(&format!("TLS: {tls}")),
             None => Self::transport(&format!("TLS handshake: {}", describe(error))),
         }
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        Self::ours(&error.to_string())
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     budget::{Errand, Purse},
     client::Client,
     failure::Kind,
+    foreign::{LONGEST, clean},
     plan::{self, Plan, Planned},
 };
 use crate::{
@@ -30,6 +31,9 @@ use crate::{
     domain::{Moment, PathName, ProbeReport, Span, StepReport, StepState, Verdict},
 };
 use step::Outcome;
+
+/// How long a run waits for a first login that is under way.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A component's journey, made ready to be run again and again.
 #[derive(Debug)]
@@ -173,12 +177,17 @@ impl Journey {
                     report.steps[place] = step;
                 }
             }
+            self.settle().await;
             return report;
         }
     }
 
     /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
     pub async fn judge(&self, order: Order, gate: &Gate, purse: Purse) -> Judged {
+        // Before the run begins: the time is no part of it.
+        if let Err(reason) = self.client.session.ready(LOGIN_PATIENCE).await {
+            return Run::new(self, order.fresh, purse).locked_out(order, &reason);
+        }
         let health = self.component.health_step;
         let mut run = Run::new(self, order.fresh, purse);
         run.whole = !order.burst;
@@ -250,6 +259,11 @@ impl Journey {
         }
         drop(leftovers.permit);
         (steps, signals)
+    }
+
+    /// Waits a few seconds at most for calls of this platform that are being torn down.
+    pub async fn settle(&self) {
+        self.client.line.settle().await;
     }
 
     /// Whether a step needs nothing that another one captures.
@@ -338,6 +352,18 @@ impl<'a> Run<'a> {
 
     fn stopped(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.state, StepState::Failed | StepState::Blind))
+    }
+
+    /// Without its login a platform is asked nothing, and none of its components is seen.
+    fn locked_out(mut self, order: Order, reason: &str) -> Judged {
+        let journey = self.journey;
+        let first = journey.groups.first().and_then(|group| group.first().copied());
+        let shown = journey.component.health_step.or(first);
+        if let Some(step) = shown.and_then(|place| self.steps.get_mut(place)) {
+            step.state = StepState::Blind;
+            step.reason = Some(clean(reason, LONGEST));
+        }
+        self.judged(order, None)
     }
 
     fn given_up(self) -> Judged {

@@ -37,6 +37,8 @@ pub(crate) enum Planned {
     Late,
     /// A TCP connection.
     Tcp,
+    /// A SIP exchange.
+    Sip,
     /// Nothing that this version can do.
     Unsupported,
 }
@@ -72,7 +74,8 @@ pub(crate) fn plan(component: &Component, client: &Client) -> Vec<Plan> {
             let action = match &step.action {
                 Action::Unsupported { .. } => Planned::Unsupported,
                 Action::Tcp(_) => Planned::Tcp,
-                Action::Http(_) if changing => Planned::Late,
+                Action::Sip(_) => Planned::Sip,
+                Action::Http(_) if changing || !client.is_settled() => Planned::Late,
                 Action::Http(action) => match ask(client, action, &component.vars) {
                     Ok(ask) => Planned::Ready(Box::new(ask)),
                     Err(_) => Planned::Late,
@@ -103,10 +106,11 @@ pub(crate) fn ask(
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("warroom/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
     if target.route.is_home {
-        client.credentials.attach_plain(&mut headers);
+        client.plain.attach_plain(&mut headers);
     }
     if target.route.is_trusted {
-        client.credentials.attach_secret(&mut headers);
+        // They join the request as it is sent, and give way to the step's own alone.
+        client.secret_names.iter().for_each(|name| drop(headers.remove(name)));
     }
     let (body, content_type) = body(action.body.as_ref(), vars).map_err(unmade)?;
     if let Some(content_type) = content_type {
@@ -155,6 +159,11 @@ fn names(action: &Action) -> BTreeSet<String> {
     match action {
         Action::Unsupported { .. } => {}
         Action::Tcp(target) => collect(target, &mut names),
+        Action::Sip(sip) => {
+            let headers = sip.headers.iter().map(|(_, value)| value);
+            let all = [&sip.address].into_iter().chain(&sip.to).chain(&sip.from).chain(headers);
+            all.for_each(|template| collect(template, &mut names));
+        }
         Action::Http(http) => {
             collect(&http.url, &mut names);
             http.headers.iter().for_each(|(_, value)| collect(value, &mut names));

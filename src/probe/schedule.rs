@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    budget::{Budget, Budgets, Clerk, Purse, Stretch, Tidings},
+    budget::{Budget, Clerk, Purse, Stretch, Tidings},
     client::Client,
     doubt::{Canary, Sights},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
@@ -32,7 +32,7 @@ use crate::{
     clock::SharedClock,
     config::model::{Action, Component, Step},
     domain::{PlatformId, ProbeReport, StepReport, Tier, measurement::Pace},
-    platform::Credentials,
+    platform::{Credentials, Session},
 };
 use beat::Beat;
 use grid::Grid;
@@ -87,6 +87,11 @@ pub trait Prober: Send + Sync + 'static {
         self: Arc<Self>,
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)>;
+
+    /// Waits a few seconds at most for what goes on behind runs that have ended: calls that are being torn down.
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Prober for Journey {
@@ -99,6 +104,10 @@ impl Prober for Journey {
         leftovers: Leftovers,
     ) -> BoxFuture<'static, (Vec<(usize, StepReport)>, Signals)> {
         Box::pin(async move { Self::clean_up(&self, leftovers).await })
+    }
+
+    fn settle(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { Self::settle(&self).await })
     }
 }
 
@@ -133,6 +142,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
+    clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
     /// No probe begins any more.
     stopping: CancellationToken,
@@ -150,25 +160,11 @@ struct Lever {
 }
 
 impl Schedule {
-    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `credentials` is asked
-    /// without any. Components without a supported step are never probed.
+    /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `sessions` is asked
+    /// without credentials. Components without a supported step are never probed.
     pub fn start(
         components: &[Arc<Component>],
-        credentials: &BTreeMap<PlatformId, Credentials>,
-        canary: &[Url],
-        clock: &SharedClock,
-        seed: u64,
-        out: mpsc::Sender<ProbeOutput>,
-    ) -> ScheduleHandle {
-        let budgets = Budgets::new(components.iter().map(|component| &*component.platform), seed);
-        Self::start_within(components, credentials, &budgets, canary, clock, seed, out)
-    }
-
-    /// The same within budgets that others use too, or that an earlier schedule has spent from.
-    pub fn start_within(
-        components: &[Arc<Component>],
-        credentials: &BTreeMap<PlatformId, Credentials>,
-        budgets: &Budgets,
+        sessions: &BTreeMap<PlatformId, Arc<Session>>,
         canary: &[Url],
         clock: &SharedClock,
         seed: u64,
@@ -187,10 +183,9 @@ impl Schedule {
             let health = &component.journey[health];
             let patience = health.retry.map_or(health.timeout, |retry| retry.until);
             let platform = *places.entry(id.clone()).or_insert_with(|| {
-                let credentials = credentials.get(id).cloned().unwrap_or_default();
-                let budget = budgets.of(id).cloned();
-                let budget = budget.unwrap_or_else(|| Budget::new(component.platform.rate_limit, seed));
-                clients.push(Client::within(&component.platform, credentials, Arc::clone(clock), budget));
+                let session = sessions.get(id).cloned();
+                let session = session.unwrap_or_else(|| Session::fixed(Credentials::default()));
+                clients.push(Client::new(&component.platform, session, Arc::clone(clock)));
                 clients.len() - 1
             });
             let journey =
@@ -207,7 +202,9 @@ impl Schedule {
         }
         let platforms =
             clients.iter().map(|client| (client.platform.clone(), Arc::clone(&client.budget))).collect();
-        start(members, platforms, &Canary::new(canary), clock, seed, out)
+        let mut handle = start(members, platforms, &Canary::new(canary), clock, seed, out);
+        handle.clients = clients;
+        handle
     }
 }
 
@@ -230,7 +227,10 @@ fn start(
     let shared: Vec<Arc<Shared>> = platforms
         .into_iter()
         .enumerate()
-        .map(|(place, (id, budget))| Arc::new(Shared { id, place, budget }))
+        .map(|(place, (id, budget))| {
+            budget.seed(rng.u64(..));
+            Arc::new(Shared { id, place, budget })
+        })
         .collect();
     let (lateness, tasks) = (Arc::new(Lateness::default()), TaskTracker::new());
     let cancel = CancellationToken::new();
@@ -277,7 +277,7 @@ fn start(
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
+    ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Gives the starts of one platform away and tells how its budget stands.
@@ -360,6 +360,12 @@ impl ScheduleHandle {
         if let Some(Some(lever)) = self.levers.get(place) {
             lever.now.notify_one();
         }
+    }
+
+    /// The clients of the platforms that are probed.
+    #[must_use]
+    pub fn clients(&self) -> &[Arc<Client>] {
+        &self.clients
     }
 
     /// How late probes started so far, those that waited for an earlier one of their component left out.

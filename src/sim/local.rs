@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::Query,
+    extract::{Path, Query},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -12,14 +12,16 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
+    faults::wrong,
     service::Service,
-    world::{Scene, Visit, World, stamp, wrong},
+    world::{Scene, Visit, World, stamp},
 };
 
 pub(super) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/edge/crm/ready", get(async |visit: Visit| ready(visit, Service::EdgeCrm).await))
         .route("/edge/crm/v1/contacts", get(contacts))
+        .route("/edge/crm/v1/interactions/{interaction}", get(interaction))
         .route("/edge/agent/v1/session", get(async |visit: Visit| ready(visit, Service::EdgeAgent).await))
         .route("/edge/agent/v1/presence", get(presence))
         .route("/wem/dashboard", get(async |visit: Visit| ready(visit, Service::WemDashboard).await))
@@ -67,6 +69,23 @@ async fn contacts(visit: Visit, Query(asked): Query<BTreeMap<String, String>>) -
                 Vec::new()
             };
             Json(json!({ "contacts": found })).into_response()
+        })
+        .await
+}
+
+/// Where the CRM keeps what a script wrote.
+pub(super) fn crm_record(interaction: &str) -> String {
+    format!("edge/crm/{interaction}")
+}
+
+/// What a script wrote about an interaction.
+async fn interaction(visit: Visit, Path(interaction): Path<String>) -> Response {
+    let visit = visit.about(&interaction);
+    let found = visit.world().records().get(&crm_record(&interaction));
+    visit
+        .answer(Service::EdgeRecords, |scene| match found.filter(|_| scene.works) {
+            Some(found) => Json(found).into_response(),
+            None => wrong(StatusCode::NOT_FOUND, "not.found", "The CRM has no such interaction"),
         })
         .await
 }

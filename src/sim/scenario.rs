@@ -1,59 +1,81 @@
 //! What happens to the simulated platforms, and when.
 //!
-//! A scenario is a TOML file:
-//!
-//! ```toml
-//! cycle        = "3m"             # then it starts over; left out, the last change stays
-//! demand_login = false            # true: Genesys Cloud and CXone answer 401 without one of their tokens
-//!
-//! [[changes]]
-//! at        = "8s"                # after the start, or after the start of each cycle
-//! target    = "genesys/flow"      # a service, or a platform for all of its services
-//! state     = "down"              # up | down | failing | refused | throttled | slow
-//! status    = 503                 # of `down`: 500 to 599; 503 unless told
-//! served_by = "us-west-2"         # who serves it from now on, until another change says so
-//!
-//! [[changes]]
-//! at          = "18s"
-//! target      = "wem"
-//! state       = "throttled"       # 429
-//! retry_after = "4s"              # of `throttled` and `down`; left out, there is no such header
-//!
-//! [[changes]]
-//! at      = "20s"
-//! target  = "wfm/schedule"
-//! state   = "slow"
-//! latency = "1500ms"              # of `slow`: so much more than usual, at most a minute
-//! ```
-//!
-//! `failing` answers 200 with a body that says that the service does not work; `refused` closes the connection
-//! without an answer. Every `[[changes]]` needs `at`, `target` and one of `state` and `served_by`.
+//! A scenario is a TOML file; `config/scenarios/README.md` tells users all that it may hold.
 //!
 //! Invariant: a scenario that exists was valid as a whole, and its changes are in the order of their time.
 
+mod built_in;
+mod condition;
+mod failover;
 mod read;
+mod settings;
+mod state;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
+pub use self::{
+    condition::Condition,
+    settings::{LimitHeaders, Settings},
+    state::State,
+};
 use super::service::Service;
+pub use crate::config::Finding;
 
-/// Timed changes of the simulated platforms.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Timed changes of the simulated platforms, and how these are from the start.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
     /// Time after which it starts over.
     cycle: Option<Duration>,
     demand_login: bool,
-    /// In the order of their time; those of one time in the order of the file.
+    /// By platform; one that is not there has the defaults.
+    settings: BTreeMap<&'static str, Settings>,
+    /// In the order of their time; those of one time in the order of the file, failovers last.
     changes: Vec<Change>,
 }
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Change {
     at: Duration,
     target: Target,
+    /// The only thing of the target that changes, by its id; all of them where there is none.
+    only: Option<Arc<str>>,
     state: Option<State>,
     served_by: Option<Arc<str>>,
+    /// Whether a switch to another region is under way.
+    moving: Option<bool>,
+    median: Option<Duration>,
+    sigma: Option<f64>,
+    /// How far the platform's clock is ahead.
+    skew: Option<chrono::TimeDelta>,
+    /// How long an answer lay in a cache.
+    age: Option<Duration>,
+    /// Whether every token that was issued before is void from now on.
+    revoke: bool,
+}
+
+impl Change {
+    /// One that changes nothing yet.
+    const fn new(at: Duration, target: Target) -> Self {
+        Self {
+            at,
+            target,
+            only: None,
+            state: None,
+            served_by: None,
+            moving: None,
+            median: None,
+            sigma: None,
+            skew: None,
+            age: None,
+            revoke: false,
+        }
+    }
 }
 
 /// What a change is about.
@@ -63,6 +85,8 @@ enum Target {
     Service(Service),
     /// All services of a platform.
     Platform(&'static str),
+    /// Everything.
+    All,
 }
 
 impl Target {
@@ -70,48 +94,9 @@ impl Target {
         match self {
             Self::Service(one) => one == service,
             Self::Platform(platform) => platform == service.platform(),
+            Self::All => true,
         }
     }
-}
-
-/// How a service is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// It works.
-    #[default]
-    Up,
-    /// It answers with an error of the server's.
-    Down {
-        /// 500 to 599.
-        status: u16,
-        /// `Retry-After`.
-        retry_after: Option<Duration>,
-    },
-    /// It answers 200 and says that it does not work.
-    Failing,
-    /// It closes the connection without an answer.
-    Refused,
-    /// It answers 429.
-    Throttled {
-        /// `Retry-After`.
-        retry_after: Option<Duration>,
-    },
-    /// It works, later than usual.
-    Slow {
-        /// How much later.
-        latency: Duration,
-    },
-}
-
-/// How a service is at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// Its state.
-    pub state: State,
-    /// When that state began, after the scenario's start; `None` when it was always so.
-    pub since: Option<Duration>,
-    /// Who serves it; `None` for the service's usual.
-    pub served_by: Option<Arc<str>>,
 }
 
 /// Why a text is no scenario: everything that is wrong with it.
@@ -119,23 +104,6 @@ pub struct Condition {
 pub struct ScenarioError {
     /// At least one, in the order of the file.
     pub findings: Vec<Finding>,
-}
-
-/// One thing that is wrong, where, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The file as it was named.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// What is wrong and what would be right; names the key.
-    pub message: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}: {}", self.file, self.line, self.message)
-    }
 }
 
 impl fmt::Display for ScenarioError {
@@ -156,6 +124,18 @@ impl Scenario {
         read::scenario(text, file)
     }
 
+    /// The text of a built-in scenario.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<&'static str> {
+        built_in::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
+    }
+
+    /// The names of the built-in scenarios.
+    #[must_use]
+    pub fn built_in_names() -> [&'static str; built_in::ALL.len()] {
+        built_in::ALL.map(|(name, _)| name)
+    }
+
     /// Whether Genesys Cloud and `CXone` ask for one of their tokens.
     #[must_use]
     pub const fn demands_login(&self) -> bool {
@@ -168,19 +148,54 @@ impl Scenario {
         self.cycle
     }
 
-    /// How a service is so long after the start.
+    /// How a platform is from the start.
+    #[must_use]
+    pub fn settings(&self, platform: &'static str) -> Settings {
+        self.settings.get(platform).cloned().unwrap_or_else(|| Settings::of(platform))
+    }
+
+    /// How a service as a whole is so long after the start.
     #[must_use]
     pub fn condition(&self, service: Service, elapsed: Duration) -> Condition {
+        self.condition_of(service, None, elapsed)
+    }
+
+    /// How one thing of a service is so long after the start: a trunk, a flow, a skill, by its id.
+    #[must_use]
+    pub fn condition_of(&self, service: Service, id: Option<&str>, elapsed: Duration) -> Condition {
         let (began, within) = self.place(elapsed);
         let before = match (self.cycle, began) {
             (Some(cycle), Some(began)) => {
-                let last = self.follow(service, cycle, began.saturating_sub(cycle), Condition::peace(None));
-                let since = if last.state == State::Up { last.since } else { Some(began) };
-                Condition::peace(since)
+                let last = self.follow(service, id, cycle, began.saturating_sub(cycle), Condition::default());
+                last.at_home_again(began)
             }
-            _ => Condition::peace(None),
+            _ => Condition::default(),
         };
-        self.follow(service, within, began.unwrap_or_default(), before)
+        self.follow(service, id, within, began.unwrap_or_default(), before)
+    }
+
+    /// When the tokens of a platform were last revoked, after the start.
+    #[must_use]
+    pub fn revoked(&self, platform: &str, elapsed: Duration) -> Option<Duration> {
+        let (began, within) = self.place(elapsed);
+        let last = |until: Duration| {
+            let covers = |target| match target {
+                Target::Service(service) => service.platform() == platform,
+                Target::Platform(named) => named == platform,
+                Target::All => true,
+            };
+            let due = self.changes.iter().take_while(|change| change.at <= until);
+            due.filter(|change| change.revoke && covers(change.target)).map(|change| change.at).last()
+        };
+        let before = || Some(began?.saturating_sub(self.cycle?) + last(self.cycle?)?);
+        last(within).map(|at| began.unwrap_or_default() + at).or_else(before)
+    }
+
+    /// The ids that changes of a service name.
+    #[must_use]
+    pub fn named(&self, service: Service) -> BTreeSet<&str> {
+        let about = self.changes.iter().filter(|change| change.target.covers(service));
+        about.filter_map(|change| change.only.as_deref()).collect()
     }
 
     /// When the present cycle began, unless it is the first, and the time since.
@@ -195,28 +210,18 @@ impl Scenario {
     fn follow(
         &self,
         service: Service,
+        id: Option<&str>,
         until: Duration,
         began: Duration,
         mut condition: Condition,
     ) -> Condition {
         let due = self.changes.iter().take_while(|change| change.at <= until);
-        for change in due.filter(|change| change.target.covers(service)) {
-            if let Some(state) = change.state
-                && state != condition.state
-            {
-                condition.state = state;
-                condition.since = Some(began + change.at);
-            }
-            if let Some(served_by) = &change.served_by {
-                condition.served_by = Some(Arc::clone(served_by));
-            }
+        let about = due.filter(|change| {
+            change.target.covers(service) && (change.only.is_none() || change.only.as_deref() == id)
+        });
+        for change in about {
+            condition.apply(change, began + change.at);
         }
         condition
-    }
-}
-
-impl Condition {
-    const fn peace(since: Option<Duration>) -> Self {
-        Self { state: State::Up, since, served_by: None }
     }
 }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{
     ComponentId, PathName, Percent, Status, Tier, Verdict,
+    chain::ChainHealth,
     event::BlipEvent,
     record::{ClockState, Mode, RestoredBy},
 };
@@ -53,6 +54,7 @@ fn record(number: i64) -> Arc<RecoveryRecord> {
         root_cause: None,
         id: format!("outage-{number:05}"),
         tenant_id: "t".to_owned(),
+        chain: ChainHealth::default(),
         notes: Vec::new(),
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use warroom::{
     config::model::Action,
+    config::model::Text,
     domain::{StepState, Verdict},
     platform::Credentials,
     probe::Order,
@@ -127,13 +128,14 @@ async fn credentials_stay_at_the_platforms_origin() {
         if asked.line().contains("/go") { Act::Send(answer("302 Found", &location, "")) } else { ok() }
     });
     let header = (HeaderName::from_static("x-key"), HeaderValue::from_static("k3y"));
-    let plain = (HeaderName::from_static("x-tenant"), HeaderValue::from_static("t3nant"));
-    let credentials = Credentials::new(vec![plain], vec![header], Some("t0ken")).unwrap();
+    let credentials = Credentials::new(Vec::new(), vec![header], Some("t0ken")).unwrap();
+    let mut platform = at(server.address);
+    platform.headers = vec![("x-tenant".to_owned(), Text::Plain("t3nant".to_owned()))];
     let other = format!("http://{}/other", elsewhere.address);
     let mut redirect = get("redirect", "/go");
     redirect.expect = vec![warroom::expression::Expression::compile("status == 302").unwrap()];
     let steps = vec![redirect, get("other", &other), get("own", "/own")];
-    let report = journey_with(component(at(server.address), steps), credentials).probe().await;
+    let report = journey_with(component(platform, steps), credentials).probe().await;
     assert_eq!(report.verdict, Verdict::Up, "the 302 itself is the answer: {report:?}");
     let there = elsewhere.asked();
     assert_eq!(

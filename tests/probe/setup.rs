@@ -41,11 +41,14 @@ pub(crate) fn step(name: &str, action: Action) -> Step {
         expect: Vec::new(),
         capture: Vec::new(),
         retry: None,
+        retry_while: None,
         parallel: false,
         cleanup: false,
         timeout: Duration::from_secs(2),
         onset_at: None,
         restored_at: None,
+        shared: None,
+        requires: Default::default(),
     }
 }
 
@@ -107,7 +110,7 @@ pub(crate) async fn judged(journey: &Journey, order: Order) -> Judged {
 }
 
 pub(crate) async fn judged_through(journey: &Journey, order: Order, gate: &Gate) -> Judged {
-    journey.judge(order, gate, Budget::new(None, 1).purse()).await
+    journey.judge(order, gate, Budget::new(None).purse()).await
 }
 
 pub(crate) async fn once(platform: Platform, journey_steps: Vec<Step>) -> ProbeReport {

@@ -20,6 +20,7 @@ use warroom::{
         ComponentCard, ComponentId, Environment, Event, Moment, PathName, Percent, Phase, Picture,
         PlatformCard, PlatformId, RecoveryRecord, Roster, Status, StepCard, StepReport, StepState, Tier,
         Timings, Verdict,
+        chain::ChainHealth,
         event::{
             BudgetEvent, ClockEvent, OutageView, PhaseEvent, PlatformEvent, ProbeEvent, RecoveryEvent,
             ViolationEvent,
@@ -189,6 +190,7 @@ impl Scene {
             failed_steps: vec!["flow status".to_owned()],
             blind_probes: 0,
             gap_seconds: 0.0,
+            links: Vec::new(),
         }
     }
 
@@ -220,6 +222,8 @@ impl Scene {
             error_ms: Some(8.0),
             stratum: Some(2),
             state,
+            correction_ms: 0.0,
+            sources: Vec::new(),
         }));
     }
 
@@ -244,6 +248,19 @@ impl Scene {
 
     pub(crate) fn recover(&mut self, id: &str, target: f64, measured: f64, status: Status) {
         let record = record(id, self.now.wall, target, measured, status);
+        self.send(Event::Recovery(RecoveryEvent { at: self.now.wall, record: Arc::new(record) }));
+    }
+
+    /// A recovery in whose chain something held it back.
+    pub(crate) fn recover_by(
+        &mut self,
+        id: &str,
+        target: f64,
+        measured: f64,
+        status: Status,
+        chain: ChainHealth,
+    ) {
+        let record = RecoveryRecord { chain, ..record(id, self.now.wall, target, measured, status) };
         self.send(Event::Recovery(RecoveryEvent { at: self.now.wall, record: Arc::new(record) }));
     }
 
@@ -368,6 +385,7 @@ pub(crate) fn record(
         root_cause: None,
         id: "0190".to_owned(),
         tenant_id: "prod-ccaws-01".to_owned(),
+        chain: ChainHealth::default(),
         notes: Vec::new(),
     }
 }

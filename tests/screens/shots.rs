@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use crossterm::event::KeyCode;
 use warroom::{
     console::color::ColorChoice,
-    domain::{Phase, Status, Verdict},
+    domain::{
+        Phase, Status, Verdict,
+        chain::{ChainHealth, Link},
+    },
 };
 
 use super::scene::{Scene, eight, many};
@@ -100,6 +103,25 @@ fn failed_over(scene: &mut Scene) {
     outage.served_by = Some("us-west-2".to_owned());
     outage.verdict = Verdict::Degraded;
     scene.phase("ivr", Phase::FailedOver, Some(outage));
+}
+
+/// The health step is back, a dependency is not; another one recovered so before.
+fn held_back(scene: &mut Scene) {
+    one_outage(scene);
+    let mut outage = scene.state.picture.components[0].outage.clone().unwrap();
+    let link =
+        |name: &str, health, after| Link { name: name.to_owned(), health, restored_after_seconds: after };
+    outage.links = vec![link("flow status", true, Some(12.0)), link("CRM lookup: query", false, None)];
+    outage.verdict = Verdict::Degraded;
+    outage.reason = "dependency CRM lookup: query: no answer within 5 s".to_owned();
+    scene.phase("ivr", Phase::Down, Some(outage));
+    let chain = ChainHealth {
+        links: vec![link("flow status", true, Some(12.0)), link("CRM lookup: query", false, Some(41.0))],
+        health_restored_after_seconds: Some(12.0),
+        held_back_by: Some("CRM lookup: query".to_owned()),
+        held_back_seconds: Some(29.2),
+    };
+    scene.recover_by("ivr", 60.0, 41.2, Status::Pass, chain);
 }
 
 fn violated(scene: &mut Scene) {
@@ -216,6 +238,15 @@ fn detail() {
     shoot("detail", None, |scene| {
         violated(scene);
         scene.recover("ivr", 60.0, 72.0, Status::Warning);
+        scene.key(KeyCode::Enter);
+    });
+}
+
+#[test]
+fn chain() {
+    shoot("held-back", None, held_back);
+    shoot("held-back-detail", None, |scene| {
+        held_back(scene);
         scene.key(KeyCode::Enter);
     });
 }

@@ -164,7 +164,7 @@ fn request(entry: &Entry<'_, '_>) {
 
 fn request_keys(section: &Section<'_, '_>) {
     let (vars, captured) = (BTreeMap::new(), BTreeSet::new());
-    let _ = journey::action(section, &Names { vars: &vars, captured: &captured });
+    let _ = journey::action(section, &Names { vars: &vars, captured: &captured, in_preset: false });
     for entry in section.get("expect").map(|entry| entry.one_or_more()).unwrap_or_default() {
         entry.expression(expression::HTTP);
     }

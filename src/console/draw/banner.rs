@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::ink::{Ink, bar};
+use super::{
+    chain,
+    ink::{Ink, bar},
+};
 use crate::{
     console::{
         list,
@@ -94,6 +97,16 @@ fn served(card: &ComponentCard, outage: &OutageView) -> String {
     }
 }
 
+/// What holds a recovery back that the health step alone would have told.
+pub(super) fn waiting(
+    component: &ComponentPicture,
+    outage: &OutageView,
+    wall: DateTime<Utc>,
+) -> Option<String> {
+    let elapsed = list::elapsed(component, wall).unwrap_or_default();
+    chain::waiting(&outage.links, elapsed.as_secs_f64())
+}
+
 /// `✗ IVR main flow is DOWN` in at most so many cells: the name alone is cut.
 fn titled(name: &str, look: Look, cells: usize, theme: &Theme) -> String {
     let state = format!(" is {}", look.word.to_uppercase());
@@ -134,6 +147,7 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
     let figures = format!("{elapsed} of {}", text::clock_duration(card.target_rto));
     let target = verdict_on_target(card, component, outage, wall);
     let (why, by) = (outage.reason.clone(), served(card, outage));
+    let waiting = waiting(component, outage, wall);
     let (detected, onset) = onset(outage, theme, wall);
     let bar_cells = |cells: usize| bar(theme, used / 100.0, cells);
     let mut lines: Vec<Line> = Vec::new();
@@ -150,7 +164,10 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
                 .map(|line| vec![(format!(" {line}"), theme.used(used))]),
         );
         lines.push(vec![(" ".to_owned(), plain), (bar_cells(width.saturating_sub(2)), theme.used(used))]);
-        for (content, style) in [(by, plain), (why, plain), (format!("{detected}{onset}"), muted)] {
+        let chain = waiting.unwrap_or_default();
+        for (content, style) in
+            [(chain, look.style), (by, plain), (why, plain), (format!("{detected}{onset}"), muted)]
+        {
             lines.extend(
                 text::wrap(&content, width - 2, theme.symbols)
                     .into_iter()
@@ -177,6 +194,9 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
             (bar_cells(bar), theme.used(used)),
             (format!("  {by}"), plain),
         ]);
+        if let Some(chain) = waiting {
+            lines.push(vec![(format!("   {chain}"), look.style)]);
+        }
         // The reason is worth more than by how much earlier it may have begun.
         let room = |when: &str| width.saturating_sub(text::width(when) + 6);
         let whole = format!("{detected}{onset}");

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::{banner, ink::Ink, row};
+use super::{banner, chain, ink::Ink, row};
 use crate::{
     console::{
         list,
@@ -73,7 +73,8 @@ fn lines(picture: &Picture, place: usize, theme: &Theme, width: usize, wall: Dat
     if component.recoveries.is_empty() {
         lines.push(vec![("none yet".to_owned(), theme.style(Role::Muted))]);
     }
-    lines.extend(component.recoveries.iter().rev().take(10).map(|record| recovery(record, theme)));
+    lines
+        .extend(component.recoveries.iter().rev().take(10).flat_map(|record| recovery(record, theme, width)));
     lines.push(heading("About".to_owned()));
     lines.extend(about(card, component, theme));
     lines
@@ -130,7 +131,20 @@ fn state_lines(
             ),
             theme.used(used),
         )]);
-        lines.push(vec![(format!("failed in it: {}", outage.failed_steps.join(", ")), plain)]);
+        if let Some(waiting) = banner::waiting(component, outage, wall) {
+            lines.push(vec![(waiting, look.style)]);
+        }
+        let failed = if outage.links.is_empty() {
+            outage.failed_steps.join(", ")
+        } else {
+            chain::links(&outage.links)
+        };
+        lines.extend(
+            text::wrap(&format!("failed in it: {failed}"), width.saturating_sub(2), theme.symbols)
+                .into_iter()
+                .take(3)
+                .map(|line| vec![(line, plain)]),
+        );
         if outage.blind_probes > 0 || outage.gap_seconds > 0.0 {
             lines.push(vec![(
                 format!("{} probes saw nothing, {:.0} s unobserved", outage.blind_probes, outage.gap_seconds),
@@ -239,7 +253,7 @@ fn dependency(picture: &Picture, id: &ComponentId, theme: &Theme) -> Line {
     line
 }
 
-fn recovery(record: &RecoveryRecord, theme: &Theme) -> Line {
+fn recovery(record: &RecoveryRecord, theme: &Theme, width: usize) -> Vec<Line> {
     let at = DateTime::<Utc>::from_timestamp_millis((record.t_detect_epoch * 1000.0).round() as i64);
     let at = at.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S").to_string());
     let (low, high) = record.bounds_seconds;
@@ -257,7 +271,7 @@ fn recovery(record: &RecoveryRecord, theme: &Theme) -> Line {
     if let Some(by) = &record.served_by {
         notes.push(by.clone());
     }
-    vec![
+    let first = vec![
         (format!("{at}  "), theme.style(Role::Muted)),
         (format!("{:<8}  ", record.status.word()), theme.used(record.rto_used_percentage.value())),
         (
@@ -270,7 +284,13 @@ fn recovery(record: &RecoveryRecord, theme: &Theme) -> Line {
             theme.style(Role::Text),
         ),
         (format!("  {}", notes.join(", ")), theme.style(Role::Muted)),
-    ]
+    ];
+    let held = chain::held_back(&record.chain).unwrap_or_default();
+    let held = text::wrap(&held, width.saturating_sub(6), theme.symbols).into_iter().take(2);
+    let held = held.filter(|line| !line.is_empty());
+    std::iter::once(first)
+        .chain(held.map(|line| vec![(format!("    {line}"), theme.style(Role::Text))]))
+        .collect()
 }
 
 fn about(card: &ComponentCard, component: &ComponentPicture, theme: &Theme) -> Vec<Line> {

@@ -1,9 +1,10 @@
 //! Joins a component's own probe and its dependencies' latest ones to a verdict, with the parts that speak for it.
 
-use chrono::{DateTime, Utc};
-
-use super::Measurement;
-use crate::domain::{ProbeReport, Verdict, tracker::Failing};
+use super::{Measurement, SeenFailing};
+use crate::domain::{
+    ProbeReport, Verdict,
+    tracker::{FailedStep, Failing},
+};
 
 /// A verdict and the places of the parts that speak for it.
 pub(super) struct Judged {
@@ -93,10 +94,7 @@ impl Measurement {
             .filter_map(|part| {
                 let latest = self.components[*part].latest.as_ref()?;
                 let card = &self.roster.components[*part];
-                let named = |(step, onset_at): &(String, Option<DateTime<Utc>>)| {
-                    let name = if *part == place { step.clone() } else { format!("{}: {step}", card.name) };
-                    (name, *onset_at)
-                };
+                let named = |seen| self.named(place, *part, seen);
                 Some(Failing {
                     part: &card.id,
                     evidence: latest.evidence,
@@ -105,6 +103,19 @@ impl Measurement {
                 })
             })
             .collect()
+    }
+
+    /// A failed step of `part` as the records of `place` name it.
+    fn named<'a>(&self, place: usize, part: usize, seen: &'a SeenFailing) -> FailedStep<'a> {
+        let (card, own) = (&self.roster.components[part], part == place);
+        let step = seen.step.as_str();
+        FailedStep {
+            step,
+            name: if own { step.to_owned() } else { format!("{}: {step}", card.name) },
+            health: own && card.steps.iter().any(|card| card.health && &*card.name == step),
+            span: seen.span,
+            onset_at: seen.onset_at,
+        }
     }
 
     /// Whether a dependency's last verdict is bad while the own one is not blind.

@@ -46,7 +46,7 @@ impl Measurement {
             failover_mechanism: card.mechanism.clone(),
             served_by: closed.served_by.clone().or_else(|| outage.served_by.clone()),
             mode: Mode::Alerting,
-            clock: self.clock,
+            clock: closed.clock,
             drill_id: None,
             run_id: None,
             restored_by: RestoredBy::Itself,
@@ -56,6 +56,7 @@ impl Measurement {
             root_cause: None,
             id: outage.id.clone(),
             tenant_id: self.roster.tenant.clone(),
+            chain: outage.chain.health(outage.t_detect, closed.t_restore),
             notes: closed.bounds.notes.iter().map(|note| format!("{}: {}", note.step, note.why)).collect(),
         }
     }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Judgement, Rules,
     bounds::{Side, Stamp, StampNote},
+    chain::{Chain, FailedStep},
 };
-use crate::domain::{ComponentId, Moment, Span, Verdict, time::Now};
+use crate::domain::{ComponentId, Moment, Span, Verdict, record::ClockState, time::Now};
 
 /// One failing part of a bad verdict: the own journey, or one dependency's.
 #[derive(Clone, Debug)]
@@ -20,12 +21,11 @@ pub struct Failing<'a> {
     pub evidence: Span,
     /// The latest start of a good probe of this part that had ended by then.
     pub last_good_start: Option<Moment>,
-    /// What failed, as records name it, the step that is the evidence first; and when the platform itself saw it begin.
-    pub failed_steps: Vec<(String, Option<DateTime<Utc>>)>,
+    /// What failed, the step that is the evidence first.
+    pub failed_steps: Vec<FailedStep<'a>>,
 }
 
 /// An outage, confirmed or still a draft.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that do not exclude each other")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
     /// The id that its record will carry (UUID v7).
@@ -64,8 +64,9 @@ pub struct Outage {
     pub gap: Duration,
     /// Whether the breach of the target was told.
     pub violation_told: bool,
-    /// Whether the runner's clock was unsafe at T_detect.
-    pub clock_unsafe: bool,
+    /// What was known of the runner's clock at T_detect.
+    #[serde(default)]
+    pub clock: ClockState,
     /// How wrong durations are at most that cross a change of the monotonic clock.
     pub clock_error: Duration,
     /// What it had provably lasted when the monotonic clock changed and nothing told how wrong the wall clock was: then only
@@ -75,6 +76,9 @@ pub struct Outage {
     pub onset_stamps: Vec<Stamp>,
     /// Stamps that were left aside.
     pub stamp_notes: Vec<StampNote>,
+    /// The links that failed, and since when they are back.
+    #[serde(default)]
+    pub chain: Chain,
     pub(super) parts: Vec<Part>,
 }
 
@@ -103,6 +107,9 @@ pub struct GoodRun {
     pub served_by: Option<String>,
     /// Stamps of the platform for the end of the failure, from the first of them.
     pub restored_stamps: Vec<Stamp>,
+    /// What was known of the runner's clock at the first.
+    #[serde(default)]
+    pub clock: ClockState,
 }
 
 impl Outage {
@@ -111,6 +118,7 @@ impl Outage {
         t_detect: Moment,
         t_detect_wall: DateTime<Utc>,
         served_before: Option<String>,
+        clock: ClockState,
     ) -> Self {
         Self {
             id,
@@ -131,11 +139,12 @@ impl Outage {
             blind_probes: 0,
             gap: Duration::ZERO,
             violation_told: false,
-            clock_unsafe: false,
+            clock,
             clock_error: Duration::ZERO,
             sure_before: None,
             onset_stamps: Vec::new(),
             stamp_notes: Vec::new(),
+            chain: Chain::default(),
             parts: Vec::new(),
         }
     }
@@ -164,10 +173,11 @@ impl Outage {
         }
         self.last_bad_start = self.last_bad_start.max(evidence.start);
         self.last_bad_end = self.last_bad_end.max(evidence.end);
-        for (step, onset_at) in &failing.failed_steps {
-            if !self.failed_steps.contains(step) {
-                self.failed_steps.push(step.clone());
-                let stamp = onset_at.map(|at| Stamp::new(step, Side::Onset, at, stamp_error, now));
+        for step in &failing.failed_steps {
+            self.chain.fail(failing.part, step);
+            if !self.failed_steps.contains(&step.name) {
+                self.failed_steps.push(step.name.clone());
+                let stamp = step.onset_at.map(|at| Stamp::new(&step.name, Side::Onset, at, stamp_error, now));
                 self.onset_stamps.extend(stamp);
             }
         }
@@ -198,6 +208,7 @@ impl Outage {
         let failed_steps = &self.failed_steps;
         let run = self.run.get_or_insert_with(|| GoodRun {
             count: 0,
+            clock: judgement.clock,
             first_end: judgement.own.end,
             proven_by: judgement
                 .passing
@@ -279,6 +290,7 @@ impl Outage {
         for stamp in &mut self.onset_stamps {
             stamp.at = moved(stamp.at);
         }
+        self.chain.carry_over(shift);
         self.clock_error += error.unwrap_or_default();
     }
 }

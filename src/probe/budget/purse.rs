@@ -29,7 +29,7 @@ pub struct Purse {
 
 /// Leave to send one request; it goes back when it is dropped before the request is sent.
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub struct Slot<'a> {
     purse: &'a Purse,
     state: State,
 }
@@ -62,23 +62,23 @@ impl Purse {
 
     /// Waits until a request may be sent. That is at once for as many as were reserved, and takes as long as the budget asks
     /// for beyond.
-    pub async fn admit(&self, errand: Errand) -> Result<Pass<'_>, Refusal> {
+    pub async fn admit(&self, errand: Errand) -> Result<Slot<'_>, Refusal> {
         self.budget.admit(self, errand).await?;
-        Ok(self.pass())
+        Ok(self.slot())
     }
 
     /// Leave to send a request at once, or none: for one in the middle of a measured exchange, which must not wait.
-    pub fn admit_now(&self) -> Result<Pass<'_>, Refusal> {
+    pub fn admit_now(&self) -> Result<Slot<'_>, Refusal> {
         let may = self.budget.lock().may_send(self, Instant::now());
         match may {
-            May::Now => Ok(self.pass()),
+            May::Now => Ok(self.slot()),
             may => Err(may.refusal()),
         }
     }
 
-    fn pass(&self) -> Pass<'_> {
+    fn slot(&self) -> Slot<'_> {
         self.tried.store(true, Ordering::Release);
-        Pass { purse: self, state: State::Taken }
+        Slot { purse: self, state: State::Taken }
     }
 
     /// Whether a place is left that was reserved; read and changed under the budget's lock alone.
@@ -109,7 +109,7 @@ impl Drop for Purse {
     }
 }
 
-impl Pass<'_> {
+impl Slot<'_> {
     /// The request is being sent: from now on it counts.
     pub fn send(&mut self) {
         let now = Instant::now();
@@ -140,7 +140,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         match self.state {
             State::Taken => {}

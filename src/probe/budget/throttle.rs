@@ -55,6 +55,10 @@ impl Throttle {
         Self { until: None, trial: None, attempts: 0, rng: fastrand::Rng::with_seed(seed) }
     }
 
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.rng = fastrand::Rng::with_seed(seed);
+    }
+
     /// Whether a probe may start, and then tries for all where the wait is just over.
     pub(super) fn start(&self, now: Instant) -> Leave {
         match self.until {

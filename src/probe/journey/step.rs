@@ -1,5 +1,7 @@
 //! One step: its attempts, and what its answer says.
 
+mod sip;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -10,14 +12,14 @@ use url::Url;
 use super::{Journey, Signals, Way};
 use crate::{
     config::{
-        model::{Action, Platform, Step},
+        model::{Action, Step},
         template::Place,
     },
-    domain::{Span, StepReport, StepState, Timings},
+    domain::{Moment, Span, StepReport, StepState, Timings},
     expression::{Answer, Scope},
-    platform::retry_after,
+    platform::{self, Pass, retry_after},
     probe::{
-        budget::{Pass, Refusal},
+        budget::{Refusal, Slot},
         client::Route,
         connect::{self, Progress},
         exchange::{self, Ask, Reply, Toll},
@@ -57,9 +59,20 @@ struct Attempt {
     route: Option<Arc<Route>>,
     /// An answer came that is no error of the server's: polling may only have come too early.
     is_early: bool,
+    /// What was refused with a 401 that the step does not expect.
+    refused: Option<Pass>,
+    /// When the request was sent that was let in, where an earlier one had to log in anew.
+    restarted: Option<Moment>,
+    /// The answer says that polling on will change nothing.
+    is_final: bool,
 }
 
 impl Attempt {
+    /// The budget did not let the request out: nothing was seen.
+    fn not_sent(refusal: Refusal) -> Self {
+        Self { failure: Some(Failure::ours(&refusal.to_string())), ..Self::default() }
+    }
+
     fn has_failed(&self) -> bool {
         self.failure.is_some() && !self.is_blind()
     }
@@ -75,7 +88,7 @@ impl Journey {
     pub(super) async fn step(&self, place: usize, way: Way<'_>) -> Outcome {
         let step = &self.component.journey[place];
         let mut leave = self.leave(step, way).await;
-        let start = self.clock.moment();
+        let mut start = self.clock.moment();
         let mut waited = Duration::ZERO;
         let mut signals = Signals::default();
         let attempt = loop {
@@ -86,9 +99,13 @@ impl Journey {
             };
             let attempt = self.attempt(place, leave, way, limit).await;
             signals.add(attempt.signals);
+            // Time spent on a login says nothing of the component, and is no part of its evidence.
+            if let Some(restarted) = attempt.restarted {
+                (start, waited) = (restarted, Duration::ZERO);
+            }
             let again = step.retry.filter(|retry| {
                 let spent = self.clock.moment().since(start).saturating_sub(waited);
-                attempt.has_failed() && spent + retry.every < retry.until
+                attempt.has_failed() && !attempt.is_final && spent + retry.every < retry.until
             });
             if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
                 && !(again.is_some() && attempt.is_early)
@@ -126,7 +143,7 @@ impl Journey {
     }
 
     /// Leave for the request of a step; `None` for one that sends none.
-    async fn leave<'a>(&self, step: &Step, way: Way<'a>) -> Option<Result<Pass<'a>, Refusal>> {
+    async fn leave<'a>(&self, step: &Step, way: Way<'a>) -> Option<Result<Slot<'a>, Refusal>> {
         match step.action {
             Action::Http(_) => Some(way.purse.admit(way.errand).await),
             _ => None,
@@ -136,27 +153,23 @@ impl Journey {
     async fn attempt(
         &self,
         place: usize,
-        leave: Option<Result<Pass<'_>, Refusal>>,
+        leave: Option<Result<Slot<'_>, Refusal>>,
         way: Way<'_>,
         limit: Duration,
     ) -> Attempt {
         let step = &self.component.journey[place];
         let plan = &self.plans[place];
-        let pass = match leave {
-            Some(Ok(pass)) => Some(pass),
-            Some(Err(refusal)) => {
-                let failure = Some(Failure::ours(&refusal.to_string()));
-                return Attempt { failure, ..Attempt::default() };
-            }
-            None => None,
+        let slot = match leave.transpose() {
+            Ok(slot) => slot,
+            Err(refusal) => return Attempt::not_sent(refusal),
         };
-        match (&plan.action, &step.action, pass) {
-            (Planned::Ready(ask), _, Some(pass)) => {
-                self.http(place, &Prepared::Kept(ask), pass, way, limit).await
+        match (&plan.action, &step.action, slot) {
+            (Planned::Ready(ask), _, Some(slot)) => {
+                self.http(place, &Prepared::Kept(ask), slot, way, limit).await
             }
-            (Planned::Late, Action::Http(action), Some(pass)) => {
+            (Planned::Late, Action::Http(action), Some(slot)) => {
                 match plan::ask(&self.client, action, way.vars) {
-                    Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), pass, way, limit).await,
+                    Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), slot, way, limit).await,
                     Err(failure) => Attempt { failure: Some(failure), ..Attempt::default() },
                 }
             }
@@ -166,14 +179,54 @@ impl Journey {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
             },
+            (_, Action::Sip(action), _) => self.sip(place, action, way.vars, limit).await,
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
     }
 
-    async fn http(&self, place: usize, ask: &Ask, pass: Pass<'_>, way: Way<'_>, limit: Duration) -> Attempt {
+    /// One request; where its token is refused, a second one with another.
+    async fn http(&self, place: usize, ask: &Ask, slot: Slot<'_>, way: Way<'_>, limit: Duration) -> Attempt {
+        let session = &self.client.session;
+        let mut attempt = self.request(place, ask, slot, way, limit).await;
+        let Some(refused) = attempt.refused.take() else { return attempt };
+        match session.renewed(&refused, limit).await {
+            Ok(_) => {
+                let first = attempt.signals;
+                let slot = match way.purse.admit(way.errand).await {
+                    Ok(slot) => slot,
+                    Err(refusal) => return Attempt { signals: first, ..Attempt::not_sent(refusal) },
+                };
+                let restarted = self.clock.moment();
+                attempt = self.request(place, ask, slot, way, limit).await;
+                attempt.signals.add(first);
+                attempt.restarted = Some(restarted);
+            }
+            Err(reason) => {
+                attempt.failure = Some(Failure::ours(&reason));
+                return attempt;
+            }
+        }
+        if let Some(refused) = attempt.refused.take() {
+            let reason = match session.renewed(&refused, limit).await {
+                Ok(_) => "refused (401) twice, with two sets of credentials".to_owned(),
+                Err(reason) => reason,
+            };
+            attempt.failure = Some(Failure::ours(&reason));
+        }
+        attempt
+    }
+
+    async fn request(
+        &self,
+        place: usize,
+        ask: &Ask,
+        slot: Slot<'_>,
+        way: Way<'_>,
+        limit: Duration,
+    ) -> Attempt {
         let mut progress = Progress::default();
-        let mut toll = Toll::new(way.purse, pass);
+        let mut toll = Toll::new(way.purse, slot);
         let begun = self.clock.moment();
         let exchange = self.client.exchange(ask, way.not_before, &mut toll, &mut progress);
         let reply = timeout(limit, exchange).await;
@@ -262,9 +315,24 @@ impl Journey {
         let scope = Scope::new(&answer);
         attempt.failure =
             if step.expect.is_empty() { unwell(reply, url) } else { expectations(step, &scope) };
-        if attempt.failure.is_some() && reply.status == StatusCode::UNAUTHORIZED {
-            attempt.failure = refused_login(&self.component.platform).or(attempt.failure);
+        if let Some(pass) = &reply.pass {
+            self.heed_the_door(&mut attempt, reply, pass);
         }
+        self.read(place, &scope, &mut attempt);
+        if let Some(pass) = &reply.pass {
+            // An answer may echo what it was sent.
+            let hide = |text: &mut String| *text = pass.credentials().redact(text);
+            attempt.served_by.iter_mut().for_each(hide);
+            attempt.failure.iter_mut().for_each(|failure| hide(&mut failure.reason));
+        }
+        attempt
+    }
+
+    /// Reads from an answer what other steps and the outage want to know of it.
+    fn read(&self, place: usize, scope: &Scope<'_>, attempt: &mut Attempt) {
+        let step = &self.component.journey[place];
+        attempt.is_final = attempt.failure.is_some()
+            && step.retry_while.as_ref().is_some_and(|pending| scope.holds(pending).is_err());
         let failover = &self.component.failover;
         if failover.step.or(self.component.health_step) == Some(place)
             && let Some(expression) = &failover.served_by
@@ -278,16 +346,30 @@ impl Journey {
             .iter()
             .filter_map(|(name, expression)| Some((name.clone(), scope.text(expression)?)));
         attempt.captures = values.filter(|(_, value)| value.len() <= CAPTURE_CAP).collect();
-        attempt
     }
-}
 
-/// A 401 where we should be logged in says nothing of the component: we could not see.
-fn refused_login(platform: &Platform) -> Option<Failure> {
-    if platform.login.is_some() {
-        return Some(Failure::ours("not logged in (401): logging in is not built in this version"));
+    /// What an answer says of our credentials, which stand before the component.
+    ///
+    /// A 401 has them renewed, unless the step expects it. A 403 is an answer of the component, and believed, except where
+    /// the platform itself says that a permission or scope is missing: that was decided by our rights alone, before the
+    /// component was asked, and so says nothing of it.
+    fn heed_the_door(&self, attempt: &mut Attempt, reply: &Reply, pass: &Pass) {
+        match (reply.status, &mut attempt.failure) {
+            (StatusCode::UNAUTHORIZED, None) => {}
+            (StatusCode::UNAUTHORIZED, Some(_)) => attempt.refused = Some(pass.clone()),
+            (StatusCode::FORBIDDEN, Some(failure)) => {
+                if let Some(lacking) = platform::lacking(&reply.headers, &reply.body) {
+                    *failure = Failure::ours(&format!("the login lacks {lacking}"));
+                } else {
+                    failure.reason =
+                        clean(&format!("{}; the login may lack a permission", failure.reason), LONGEST);
+                }
+                self.client.session.accepted(pass);
+            }
+            (status, _) if !status.is_server_error() => self.client.session.accepted(pass),
+            _ => {}
+        }
     }
-    platform.bearer.as_ref().map(|_| Failure::ours("the bearer token is refused (401): renew it and restart"))
 }
 
 /// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.

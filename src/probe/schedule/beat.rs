@@ -142,6 +142,7 @@ impl Beat {
         };
         stopping.run_until_cancelled(self.serve(&mut state)).await;
         state.wind_down(&self.prober).await;
+        self.prober.settle().await;
     }
 
     async fn serve(&mut self, state: &mut State) {

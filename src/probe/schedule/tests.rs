@@ -130,9 +130,8 @@ fn begin(
 ) -> (ScheduleHandle, mpsc::Receiver<ProbeOutput>) {
     let (out, outputs) = mpsc::channel(100_000);
     let platforms = members.iter().map(|(platform, ..)| platform + 1).max().unwrap_or(0);
-    let platforms = (0..platforms)
-        .map(|number| (PlatformId::new(format!("p{number}")), Budget::new(None, number as u64)))
-        .collect();
+    let platforms =
+        (0..platforms).map(|number| (PlatformId::new(format!("p{number}")), Budget::new(None))).collect();
     let members = members
         .iter()
         .map(|(platform, cadence, prober)| {

@@ -1,262 +1,289 @@
 //! A scenario's TOML, read with the place of everything that is wrong with it.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
+use chrono::TimeDelta;
+use toml::de::DeTable;
+
+use super::{Change, Scenario, ScenarioError, Settings, State, Target, failover};
+use crate::{
+    config::reading::{Entry, Reading, Section, nearest},
+    sim::service::Service,
 };
-
-use super::{Change, Finding, Scenario, ScenarioError, State, Target};
-use crate::sim::service::Service;
 
 /// The longest extra latency; the server gives up an answer not much later.
 const LONGEST_LATENCY: Duration = Duration::from_mins(1);
 /// The longest time in a scenario.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
-const TOP_KEYS: &[&str] = &["cycle", "demand_login", "changes"];
-const CHANGE_KEYS: &[&str] = &["at", "target", "state", "status", "retry_after", "latency", "served_by"];
-const STATES: &[&str] = &["up", "down", "failing", "refused", "throttled", "slow"];
+/// The largest body: 64 MiB.
+const LARGEST_BODY: u32 = 64 * 1024 * 1024;
+/// What a change may change.
+const EFFECTS: [&str; 7] = ["state", "served_by", "median", "sigma", "skew", "age", "revoke"];
 
 /// Reads a text as a scenario.
 pub(super) fn scenario(text: &str, file: &str) -> Result<Scenario, ScenarioError> {
-    let mut reader = Reader { text, file, findings: Vec::new() };
-    let table = match DeTable::parse(text) {
-        Ok(table) => table,
-        Err(error) => {
-            reader.report(error.span().unwrap_or(0..0), format!("this is not TOML: {}", error.message()));
-            return Err(ScenarioError { findings: reader.findings });
+    let reading = Reading::new(file, text);
+    let (document, broken) = DeTable::parse_recoverable(text);
+    if !broken.is_empty() {
+        for error in &broken {
+            let message = crate::expression::clean(error.message(), 200);
+            let cure = "see https://toml.io for how it is written";
+            reading.error(error.span().unwrap_or(0..0), "", format!("this is no TOML: {message}"), cure);
         }
-    };
-    let scenario = reader.scenario(table.get_ref());
-    if reader.findings.is_empty() {
-        Ok(scenario)
-    } else {
-        reader.findings.sort_by_key(|finding| finding.line);
-        Err(ScenarioError { findings: reader.findings })
+        return Err(ScenarioError { findings: reading.finish().0 });
     }
+    let mut root = Section::root(&reading, document.get_ref());
+    root.rename("the scenario", "");
+    let scenario = whole(&root);
+    root.close();
+    let findings = reading.finish().0;
+    if findings.is_empty() { Ok(scenario) } else { Err(ScenarioError { findings }) }
 }
 
-type Value<'t> = Spanned<DeValue<'t>>;
-
-struct Reader<'t> {
-    text: &'t str,
-    file: &'t str,
-    findings: Vec<Finding>,
-}
-
-impl Reader<'_> {
-    fn report(&mut self, place: Range<usize>, message: String) {
-        let start = place.start.min(self.text.len());
-        let line = self.text.as_bytes().iter().take(start).filter(|&&byte| byte == b'\n').count() + 1;
-        self.findings.push(Finding { file: self.file.to_owned(), line, message });
-    }
-
-    fn scenario(&mut self, table: &DeTable<'_>) -> Scenario {
-        self.refuse_unknown(table, TOP_KEYS, "a scenario");
-        let cycle = table.get("cycle").and_then(|value| self.duration("cycle", value));
-        if let (Some(cycle), Some(value)) = (cycle, table.get("cycle"))
-            && cycle < Duration::from_secs(1)
-        {
-            self.report(
-                value.span(),
-                "`cycle` is shorter than a second; write \"3m\", or leave it out".to_owned(),
-            );
+fn whole(root: &Section<'_, '_>) -> Scenario {
+    let cycle = root.get("cycle").and_then(|entry| {
+        let cycle = time(&entry)?;
+        if cycle < Duration::from_secs(1) {
+            entry.wrong("it must be a second at least, for example \"3m\"; leave it out for no cycle");
         }
-        let demand_login = table.get("demand_login").is_some_and(|value| self.boolean("demand_login", value));
-        let mut changes = table.get("changes").map(|value| self.changes(value, cycle)).unwrap_or_default();
-        changes.sort_by_key(|change| change.at);
-        Scenario { cycle, demand_login, changes }
-    }
-
-    fn changes(&mut self, value: &Value<'_>, cycle: Option<Duration>) -> Vec<Change> {
-        let Some(list) = value.get_ref().as_array() else {
-            self.report(value.span(), "`changes` must be a list of tables: write `[[changes]]`".to_owned());
-            return Vec::new();
-        };
-        let mut changes = Vec::new();
-        for item in list {
-            match item.get_ref().as_table() {
-                Some(table) => changes.extend(self.change(table, &item.span(), cycle)),
-                None => self.report(item.span(), "a change must be a table: write `[[changes]]`".to_owned()),
-            }
-        }
-        changes
-    }
-
-    fn change(
-        &mut self,
-        table: &DeTable<'_>,
-        place: &Range<usize>,
-        cycle: Option<Duration>,
-    ) -> Option<Change> {
-        self.refuse_unknown(table, CHANGE_KEYS, "a change");
-        let at = self.required(table, "at", place).and_then(|value| {
-            let at = self.duration("at", value)?;
-            if cycle.is_some_and(|cycle| at >= cycle) {
-                self.report(
-                    value.span(),
-                    "`at` lies after the end of `cycle`; it must be earlier".to_owned(),
+        Some(cycle)
+    });
+    let demand_login = root.get("demand_login").and_then(|entry| entry.flag()).unwrap_or(false);
+    let mut scenario = Scenario { cycle, demand_login, ..Scenario::default() };
+    if let Some(table) = root.get("platforms").and_then(|entry| entry.section("the platforms")) {
+        for entry in table.entries() {
+            let Some(platform) = Service::platforms().into_iter().find(|known| *known == entry.name) else {
+                let known: Vec<&str> = Service::platforms().into_iter().collect();
+                entry.error(
+                    format!("there is no simulated platform `{}`", entry.name),
+                    one_of(entry.name, &known),
                 );
-            }
-            Some(at)
-        });
-        let target = self.required(table, "target", place).and_then(|value| self.target(value));
-        let state = self.state(table);
-        let served_by = table.get("served_by").and_then(|value| self.served_by(value));
-        if !table.contains_key("state") && !table.contains_key("served_by") {
-            self.report(place.clone(), "a change needs `state` or `served_by`; it has neither".to_owned());
-        }
-        Some(Change { at: at?, target: target?, state, served_by })
-    }
-
-    fn state(&mut self, table: &DeTable<'_>) -> Option<State> {
-        let word = match table.get("state") {
-            Some(value) => {
-                let word = self.text("state", value)?;
-                if !STATES.contains(&word.as_str()) {
-                    let message = format!("`state` is \"{word}\"; it must be one of {}", STATES.join(", "));
-                    self.report(value.span(), message);
-                    return None;
-                }
-                Some(word)
-            }
-            None => None,
-        };
-        let word = word.as_deref().unwrap_or("none");
-        for (key, states) in
-            [("status", &["down"][..]), ("retry_after", &["down", "throttled"]), ("latency", &["slow"])]
-        {
-            if let Some((key_span, _)) = table.get_key_value(key)
-                && !states.contains(&word)
-            {
-                let message = format!("`{key}` belongs to state {}, not to {word}", quoted(states));
-                self.report(key_span.span(), message);
+                continue;
+            };
+            if let Some(section) = entry.section(format!("platform \"{platform}\"")) {
+                scenario.settings.insert(platform, Settings::read(section, platform));
             }
         }
-        let retry_after = table.get("retry_after").and_then(|value| self.retry_after(value));
-        Some(match word {
-            "up" => State::Up,
-            "failing" => State::Failing,
-            "refused" => State::Refused,
-            "throttled" => State::Throttled { retry_after },
-            "down" => State::Down {
-                status: table.get("status").map_or(Some(503), |value| self.status(value))?,
-                retry_after,
-            },
-            "slow" => State::Slow { latency: self.latency(table)? },
-            _ => return None,
-        })
     }
-
-    fn latency(&mut self, table: &DeTable<'_>) -> Option<Duration> {
-        let Some(value) = table.get("latency") else {
-            let place = table.get("state").map(Spanned::span).unwrap_or_default();
-            self.report(place, "state \"slow\" needs `latency`, for example \"1500ms\"".to_owned());
-            return None;
-        };
-        let latency = self.duration("latency", value)?;
-        if latency > LONGEST_LATENCY {
-            self.report(value.span(), "`latency` is over a minute; use state \"refused\" instead".to_owned());
-        }
-        Some(latency)
-    }
-
-    fn retry_after(&mut self, value: &Value<'_>) -> Option<Duration> {
-        let wait = self.duration("retry_after", value)?;
-        if wait.subsec_nanos() != 0 {
-            self.report(
-                value.span(),
-                "`retry_after` must be whole seconds: the header knows no others".to_owned(),
-            );
-        }
-        Some(wait)
-    }
-
-    fn status(&mut self, value: &Value<'_>) -> Option<u16> {
-        let status = value
-            .get_ref()
-            .as_integer()
-            .and_then(|number| u16::from_str_radix(number.as_str(), number.radix()).ok())
-            .filter(|status| (500..600).contains(status));
-        if status.is_none() {
-            self.report(value.span(), "`status` must be a whole number from 500 to 599".to_owned());
-        }
-        status
-    }
-
-    fn served_by(&mut self, value: &Value<'_>) -> Option<Arc<str>> {
-        let name = self.text("served_by", value)?;
-        if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_graphic()) {
-            let message = "`served_by` goes into a header: it must be ASCII without spaces, and not empty";
-            self.report(value.span(), message.to_owned());
-            return None;
-        }
-        Some(name.into())
-    }
-
-    fn target(&mut self, value: &Value<'_>) -> Option<Target> {
-        let name = self.text("target", value)?;
-        let service = Service::ALL.into_iter().find(|service| service.name() == name);
-        let platform = Service::ALL.into_iter().map(Service::platform).find(|platform| *platform == name);
-        let found = service.map(Target::Service).or(platform.map(Target::Platform));
-        if found.is_none() {
-            let mut known: BTreeSet<&str> = Service::ALL.into_iter().map(Service::platform).collect();
-            known.extend(Service::ALL.map(Service::name));
-            let known = known.into_iter().collect::<Vec<_>>().join(", ");
-            self.report(value.span(), format!("`target` is \"{name}\"; it must be one of {known}"));
-        }
-        found
-    }
-
-    fn required<'v, 't>(
-        &mut self,
-        table: &'v DeTable<'t>,
-        key: &str,
-        place: &Range<usize>,
-    ) -> Option<&'v Value<'t>> {
-        let value = table.get(key);
-        if value.is_none() {
-            self.report(place.clone(), format!("`{key}` is missing in this change"));
-        }
-        value
-    }
-
-    fn refuse_unknown(&mut self, table: &DeTable<'_>, known: &[&str], whose: &str) {
-        for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            let message = format!("{whose} has no key `{}`; it knows {}", key.get_ref(), known.join(", "));
-            self.report(key.span(), message);
+    if let Some(entry) = root.get("changes") {
+        for section in entry.sections(|number| format!("change {number}")) {
+            scenario.changes.extend(change(&section, cycle));
+            section.close();
         }
     }
-
-    fn duration(&mut self, key: &str, value: &Value<'_>) -> Option<Duration> {
-        let read = value.get_ref().as_str().and_then(|text| humantime::parse_duration(text).ok());
-        if read.is_none_or(|read| read > LONGEST) {
-            let message =
-                format!("`{key}` must be a duration of at most 30 days, as in \"500ms\", \"8s\" or \"3m\"");
-            self.report(value.span(), message);
-            return None;
+    scenario.changes.sort_by_key(|change| change.at);
+    if let Some(entry) = root.get("failovers") {
+        let mut read = Vec::new();
+        for section in entry.sections(|number| format!("failover {number}")) {
+            read.extend(failover::read(&section, cycle).map(|failover| (failover, section.place())));
+            section.close();
         }
-        read
-    }
-
-    fn text(&mut self, key: &str, value: &Value<'_>) -> Option<String> {
-        let read = value.get_ref().as_str().map(str::to_owned);
-        if read.is_none() {
-            self.report(value.span(), format!("`{key}` must be a text in quotes"));
+        read.sort_by_key(|(failover, _)| failover.at);
+        for (failover, place) in read {
+            if let Err((message, cure)) = failover.spread(&mut scenario) {
+                entry.reading.error(place, "failovers.region", message, cure);
+            }
         }
-        read
     }
-
-    fn boolean(&mut self, key: &str, value: &Value<'_>) -> bool {
-        let read = value.get_ref().as_bool();
-        if read.is_none() {
-            self.report(value.span(), format!("`{key}` must be true or false"));
-        }
-        read.unwrap_or(false)
-    }
+    scenario
 }
 
-fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ")
+fn change(section: &Section<'_, '_>, cycle: Option<Duration>) -> Option<Change> {
+    let at = instant(section, "at", cycle);
+    let target = section.require("target", "name a service or a platform").and_then(|entry| target(&entry));
+    let mut change = Change::new(Duration::ZERO, Target::All);
+    change.only = section.get("only").and_then(|entry| entry.line().map(Arc::from));
+    let word = section.get("state");
+    change.state = state(section, word.as_ref(), None);
+    change.served_by = section.get("served_by").and_then(|entry| region(&entry));
+    change.median = section.get("median").and_then(|entry| extra(&entry));
+    change.sigma = section.get("sigma").and_then(|entry| spread(&entry));
+    change.skew = section.get("skew").and_then(|entry| skew(&entry));
+    change.age = section.get("age").and_then(|entry| whole_seconds(&entry));
+    change.revoke = section.get("revoke").and_then(|entry| entry.flag()).unwrap_or(false);
+    if EFFECTS.iter().all(|effect| section.get(effect).is_none()) {
+        let all: Vec<_> = EFFECTS.iter().map(|effect| format!("`{effect}`")).collect();
+        section.error(
+            "state",
+            format!("{} changes nothing", section.what()),
+            format!("give it one of {}", all.join(", ")),
+        );
+    }
+    Some(Change { at: at?, target: target?, ..change })
+}
+
+/// The state that `word` names, or `usual` where there is no word; and that no key of another state stands beside it.
+pub(super) fn state(
+    section: &Section<'_, '_>,
+    word: Option<&Entry<'_, '_>>,
+    usual: Option<&'static str>,
+) -> Option<State> {
+    let named = match word {
+        Some(entry) => Some(entry.word(&State::WORDS)?),
+        None => usual,
+    };
+    let word = named.unwrap_or("none");
+    for (key, states) in [
+        ("status", &["down"][..]),
+        ("retry_after", &["down", "throttled"]),
+        ("latency", &["slow", "dripping"]),
+        ("bytes", &["huge"]),
+        ("location", &["redirect"]),
+    ] {
+        if let Some(entry) = section.get(key)
+            && !states.contains(&word)
+        {
+            let states: Vec<_> = states.iter().map(|state| format!("\"{state}\"")).collect();
+            entry.error(
+                format!("`{key}` of {} belongs to state {}", section.what(), states.join(" and ")),
+                format!("take it out, or change the state, which is {word}"),
+            );
+        }
+    }
+    let retry_after = section.get("retry_after").and_then(|entry| whole_seconds(&entry));
+    let latency = || {
+        let cure = "write how much later it answers, or how long its body takes: \"1500ms\"";
+        section.require("latency", cure).and_then(|entry| extra(&entry))
+    };
+    Some(match word {
+        "up" => State::Up,
+        "down" => State::Down {
+            status: match section.get("status") {
+                Some(entry) => u16::try_from(entry.integer(500..=599)?).ok()?,
+                None => 503,
+            },
+            retry_after,
+        },
+        "failing" => State::Failing,
+        "refused" => State::Refused,
+        "throttled" => State::Throttled { retry_after },
+        "slow" => State::Slow { latency: latency()? },
+        "forbidden" => State::Forbidden,
+        "truncated" => State::Truncated,
+        "broken" => State::Broken,
+        "huge" => State::Huge {
+            bytes: match section.get("bytes") {
+                Some(entry) => u64::from(entry.integer(1..=LARGEST_BODY)?),
+                None => u64::from(LARGEST_BODY),
+            },
+        },
+        "dripping" => State::Dripping { latency: latency()? },
+        "escapes" => State::Escapes,
+        "html" => State::Html,
+        "redirect" => State::Redirect {
+            location: match section.get("location") {
+                Some(entry) => Some(Arc::from(entry.header_value()?)),
+                None => None,
+            },
+        },
+        _ => return None,
+    })
+}
+
+/// A time after the start, before the cycle's end.
+pub(super) fn instant(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    cycle: Option<Duration>,
+) -> Option<Duration> {
+    let entry = section.require(key, "write the time after the start: \"8s\"")?;
+    let at = time(&entry)?;
+    if cycle.is_some_and(|cycle| at >= cycle) {
+        entry.wrong("it must be earlier than the end of `cycle`");
+    }
+    Some(at)
+}
+
+/// A duration, which may be zero.
+pub(super) fn time(entry: &Entry<'_, '_>) -> Option<Duration> {
+    let written = entry.value.get_ref().as_str();
+    let time =
+        written.and_then(|text| humantime::parse_duration(text.trim()).ok()).filter(|time| *time <= LONGEST);
+    if time.is_none() {
+        entry.wrong("it must be a duration of at most 30 days such as \"500ms\", \"8s\" or \"3m\"");
+    }
+    time
+}
+
+fn extra(entry: &Entry<'_, '_>) -> Option<Duration> {
+    let latency = entry.duration()?;
+    if latency > LONGEST_LATENCY {
+        entry.wrong("it must be at most a minute");
+    }
+    Some(latency)
+}
+
+fn whole_seconds(entry: &Entry<'_, '_>) -> Option<Duration> {
+    let wait = time(entry)?;
+    if wait.subsec_nanos() != 0 {
+        entry.wrong("it must be whole seconds: the header knows no others");
+    }
+    Some(wait)
+}
+
+fn spread(entry: &Entry<'_, '_>) -> Option<f64> {
+    let value = entry.value.get_ref();
+    let float = value.as_float().and_then(|number| number.as_str().replace('_', "").parse::<f64>().ok());
+    let whole =
+        value.as_integer().and_then(|number| u8::from_str_radix(number.as_str(), number.radix()).ok());
+    let sigma = float.or(whole.map(f64::from)).filter(|sigma| (0.0..=3.0).contains(sigma));
+    if sigma.is_none() {
+        entry.wrong("it must be a number from 0 to 3, for example 0.5");
+    }
+    sigma
+}
+
+fn skew(entry: &Entry<'_, '_>) -> Option<TimeDelta> {
+    let skew = entry.value.get_ref().as_str().and_then(|text| {
+        let text = text.trim();
+        let (ahead, size) = match text.strip_prefix('-') {
+            Some(size) => (false, size),
+            None => (true, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let size = humantime::parse_duration(size).ok().filter(|size| *size <= LONGEST)?;
+        let size = TimeDelta::from_std(size).ok()?;
+        Some(if ahead { size } else { -size })
+    });
+    if skew.is_none() {
+        entry
+            .wrong("it must be how far the platform's clock is ahead, such as \"700ms\", or behind: \"-2s\"");
+    }
+    skew
+}
+
+/// Who serves: it goes into a header.
+pub(super) fn region(entry: &Entry<'_, '_>) -> Option<Arc<str>> {
+    let name = entry.text()?;
+    if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_graphic()) {
+        entry.wrong("it goes into a header: it must be ASCII without spaces, and not empty");
+        return None;
+    }
+    Some(name.into())
+}
+
+/// A service, a platform, or `all`.
+pub(super) fn target(entry: &Entry<'_, '_>) -> Option<Target> {
+    let name = entry.text()?;
+    if name == "all" {
+        return Some(Target::All);
+    }
+    let service = Service::ALL.into_iter().find(|service| service.name() == name).map(Target::Service);
+    let platform = Service::platforms().into_iter().find(|platform| *platform == name).map(Target::Platform);
+    let found = service.or(platform);
+    if found.is_none() {
+        let mut known: Vec<&str> = Service::platforms().into_iter().collect();
+        known.extend(Service::ALL.map(Service::name));
+        known.push("all");
+        known.sort_unstable();
+        entry.wrong(one_of(name, &known));
+    }
+    found
+}
+
+/// What would be right in the place of a word.
+fn one_of(word: &str, known: &[&str]) -> String {
+    nearest(word, known).map_or_else(
+        || format!("it must be one of {}", known.join(", ")),
+        |near| format!("did you mean \"{near}\"?"),
+    )
 }

@@ -13,8 +13,6 @@ use rustls_platform_verifier::Verifier;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
-use super::failure::Failure;
-
 /// Makes TLS connectors that trust the machine's roots and perhaps a private authority.
 #[derive(Debug)]
 pub(crate) struct Trust {
@@ -42,6 +40,9 @@ pub(crate) enum TrustError {
     /// The machine's roots.
     #[error("no TLS trust roots: {0}; install the system's CA certificates")]
     Roots(#[from] rustls::Error),
+    /// The thread that reads them ended early.
+    #[error("the TLS trust roots cannot be read: {0}")]
+    Thread(#[from] tokio::task::JoinError),
 }
 
 impl Trust {
@@ -49,8 +50,15 @@ impl Trust {
         Self { ca_file, config: OnceCell::new() }
     }
 
+    /// A connector that offers no protocol to choose from, as peers expect that speak something else than HTTP.
+    pub(crate) async fn connector_without_protocols(&self) -> Result<TlsConnector, TrustError> {
+        let mut config = ClientConfig::clone(self.connector().await?.config());
+        config.alpn_protocols.clear();
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+
     /// A connector; the first call reads the roots from disk. A failed one is tried again the next time.
-    pub(crate) async fn connector(&self) -> Result<TlsConnector, Failure> {
+    pub(crate) async fn connector(&self) -> Result<TlsConnector, TrustError> {
         let config = self
             .config
             .get_or_try_init(|| async {
@@ -58,9 +66,7 @@ impl Trust {
                 tokio::task::spawn_blocking(move || {
                     client_config(ca_file.as_ref(), &[b"h2", b"http/1.1"]).map(Arc::new)
                 })
-                .await
-                .map_err(|error| Failure::ours(&error.to_string()))?
-                .map_err(|error| Failure::ours(&error.to_string()))
+                .await?
             })
             .await?;
         Ok(TlsConnector::from(Arc::clone(config)))

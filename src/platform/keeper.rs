@@ -1,0 +1,323 @@
+//! The background task of a session: it logs in, renews before the end, and judges refusals.
+//!
+//! Invariants: it alone logs in, one attempt at a time; a good token is replaced only by a good one; a refusal renews at
+//! most once in [`FORCED_EVERY`]; after a failure it waits, with full jitter unless the platform says how long.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    line::{Line, Pause, Trouble},
+    login::{self, Granted, Memory, Revealed},
+    session::{Pass, Standing, State, refusal},
+};
+use crate::{clock::SharedClock, config::model::Platform};
+
+/// The first wait after a failure is at most so long, and each further one at most twice the one before.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after a failure that may mend itself.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// No attempt follows a failure sooner.
+const SHORTEST_WAIT: Duration = Duration::from_millis(250);
+/// The wait after a failure that only a person can mend.
+const SELDOM: Duration = Duration::from_mins(1);
+/// How often refusals alone may cause a login.
+const FORCED_EVERY: Duration = Duration::from_mins(1);
+/// Refusals of a fresh token that nobody accepted, after which it is the platform's state and no single path's.
+const STRIKES: u32 = 2;
+
+/// What reaches the keeper.
+pub(super) enum Message {
+    /// A pass was answered 401.
+    Refused { number: u64, reply: oneshot::Sender<Result<Pass, String>> },
+    /// A pass was let in for the first time.
+    Accepted,
+    /// A pass was wanted after its end.
+    Ended { number: u64 },
+}
+
+/// Why the next login is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// There is none yet, or the last attempt failed.
+    Wanting,
+    /// The token will end.
+    Due,
+    /// The token was refused.
+    Refused,
+}
+
+pub(super) struct Keeper {
+    platform: Arc<Platform>,
+    clock: SharedClock,
+    line: Arc<Line>,
+    state: watch::Sender<State>,
+    messages: mpsc::Receiver<Message>,
+    random: fastrand::Rng,
+    /// What was fetched from where the config says; dropped when it may have changed there.
+    revealed: Option<Arc<Revealed>>,
+    memory: Memory,
+    pass: Option<Pass>,
+    number: u64,
+    /// Refusals of the present pass.
+    strikes: u32,
+    /// Failed attempts in a row.
+    failures: u32,
+    forced_at: Option<Instant>,
+    /// The platform refused what its login granted: a new pass is told as good only when it was let in.
+    on_trial: bool,
+    /// Who waits for the login under way.
+    waiting: Vec<oneshot::Sender<Result<Pass, String>>>,
+}
+
+/// Why a refused request gets no other token.
+pub(super) const fn refused(elsewhere_accepted: bool) -> &'static str {
+    if elsewhere_accepted {
+        "refused (401) with credentials that the platform accepts elsewhere; they were renewed less than a minute ago"
+    } else {
+        "login failing: the credentials are refused (401); renew them"
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(
+        platform: Arc<Platform>,
+        clock: SharedClock,
+        line: Arc<Line>,
+        state: watch::Sender<State>,
+        messages: mpsc::Receiver<Message>,
+        random: fastrand::Rng,
+    ) -> Self {
+        Self {
+            platform,
+            clock,
+            line,
+            state,
+            messages,
+            random,
+            revealed: None,
+            memory: Memory::default(),
+            pass: None,
+            number: 0,
+            strikes: 0,
+            failures: 0,
+            forced_at: None,
+            on_trial: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut cause = Cause::Wanting;
+        loop {
+            let next = match self.log_in(cause).await {
+                Ok(granted) => {
+                    self.take(granted);
+                    self.watch().await
+                }
+                Err(trouble) => self.fail(&trouble, cause).await,
+            };
+            // Nobody holds the session any more.
+            let Some(next) = next else { return };
+            cause = next;
+        }
+    }
+
+    async fn log_in(&mut self, cause: Cause) -> Result<Granted, Trouble> {
+        if cause == Cause::Refused {
+            // It may have been replaced where it came from.
+            self.revealed = None;
+            self.memory.forget();
+        }
+        let revealed = if let Some(revealed) = &self.revealed {
+            Arc::clone(revealed)
+        } else {
+            let platform = Arc::clone(&self.platform);
+            let fetched = tokio::task::spawn_blocking(move || Revealed::of(&platform)).await;
+            let fetched = fetched.map_err(|error| Trouble::new(Pause::Backoff, error.to_string()))?;
+            Arc::clone(self.revealed.insert(Arc::new(fetched?)))
+        };
+        tracing::debug!(platform = %self.platform.id, ?cause, "logging in");
+        login::log_in(&self.line, &self.platform, &revealed, &mut self.memory).await
+    }
+
+    fn take(&mut self, granted: Granted) {
+        self.number += 1;
+        (self.strikes, self.failures) = (0, 0);
+        let ends = granted.life.map(|life| self.clock.moment() + life);
+        let pass = Pass::new(self.number, granted.credentials, granted.base, ends, granted.proven);
+        self.pass = Some(pass.clone());
+        self.on_trial &= !granted.proven;
+        for waiting in self.waiting.drain(..) {
+            // A probe that gave up no longer waits.
+            let _ = waiting.send(Ok(pass.clone()));
+        }
+        let on_trial = self.on_trial;
+        self.state.send_modify(|state| {
+            state.pass = Some(pass);
+            if !on_trial {
+                state.standing = Standing::Ok;
+            }
+        });
+        if self.platform.login.is_some() {
+            tracing::info!(platform = %self.platform.id, life = ?granted.life, "logged in");
+        }
+    }
+
+    /// Keeps the pass until another one is needed; says why it is. `None` at the end of the session.
+    async fn watch(&mut self) -> Option<Cause> {
+        let renewal = self.renewal();
+        loop {
+            let message = tokio::select! {
+                () = until(renewal) => return Some(Cause::Due),
+                message = self.messages.recv() => message?,
+            };
+            match message {
+                Message::Ended { number } if number == self.number => return Some(Cause::Due),
+                Message::Ended { .. } => {}
+                Message::Accepted => self.settle(),
+                Message::Refused { number, reply } => {
+                    if let Some(cause) = self.refuse(number, reply).await? {
+                        return Some(cause);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When the present pass is renewed: well before its end, so that a login that fails for a while is never noticed,
+    /// and not at the same instant as other runners do it.
+    fn renewal(&mut self) -> Option<Instant> {
+        let ends = self.pass.as_ref()?.ends()?;
+        let life = ends.since(self.clock.moment());
+        let early = life.mul_f64(0.75 + 0.1 * self.random.f64());
+        Some(Instant::now() + early.max(Duration::from_secs(1)))
+    }
+
+    /// Judges a 401. Says why to log in now, or nothing where the pass is kept.
+    #[expect(clippy::option_option, reason = "the outer one is the session's end")]
+    async fn refuse(
+        &mut self,
+        number: u64,
+        reply: oneshot::Sender<Result<Pass, String>>,
+    ) -> Option<Option<Cause>> {
+        if let Some(pass) = self.pass.as_ref().filter(|pass| pass.number() > number) {
+            let _ = reply.send(Ok(pass.clone()));
+            return Some(None);
+        }
+        self.strikes += 1;
+        let now = Instant::now();
+        if self.forced_at.is_none_or(|at| now.duration_since(at) >= FORCED_EVERY) {
+            self.forced_at = Some(now);
+            self.waiting.push(reply);
+            return Some(Some(Cause::Refused));
+        }
+        let proven = self.pass.as_ref().is_some_and(Pass::is_proven);
+        if proven || self.strikes < STRIKES {
+            let _ = reply.send(Err(refused(proven).to_owned()));
+            return Some(None);
+        }
+        self.on_trial = true;
+        let reason = if self.platform.login.is_some() {
+            "the platform refuses the token that its login has just granted (401); a new one is tried every minute"
+        } else {
+            "the credentials are refused (401); renew them, they are fetched again every minute"
+        };
+        let trouble = Trouble::new(Pause::Seldom, reason);
+        self.waiting.push(reply);
+        self.pass = None;
+        self.fail(&trouble, Cause::Refused).await.map(Some)
+    }
+
+    /// A login that was on trial is good when its pass was let in.
+    fn settle(&mut self) {
+        if self.on_trial && self.pass.as_ref().is_some_and(Pass::is_proven) {
+            self.on_trial = false;
+            self.state.send_modify(|state| state.standing = Standing::Ok);
+        }
+    }
+
+    /// Tells of a failure, unless there is still a good pass, and waits until the next attempt.
+    async fn fail(&mut self, trouble: &Trouble, cause: Cause) -> Option<Cause> {
+        self.failures = self.failures.saturating_add(1);
+        tracing::error!(platform = %self.platform.id, reason = %trouble.reason, "the login fails");
+        let now = self.clock.moment();
+        if cause == Cause::Refused || self.pass.as_ref().is_some_and(|pass| pass.has_ended(now)) {
+            self.pass = None;
+        }
+        if trouble.pause == Pause::Seldom {
+            self.revealed = None;
+        }
+        if self.pass.is_none() {
+            self.tell(trouble);
+        }
+        let over = Instant::now() + self.wait(trouble.pause);
+        loop {
+            let ends = self.pass.as_ref().and_then(Pass::ends);
+            let ends = ends.map(|ends| Instant::now() + ends.since(self.clock.moment()));
+            let message = tokio::select! {
+                () = sleep_until(over) => {
+                    let forced = cause == Cause::Refused || trouble.pause == Pause::Seldom;
+                    return Some(if forced { Cause::Refused } else { Cause::Wanting });
+                }
+                () = until(ends) => None,
+                message = self.messages.recv() => Some(message?),
+            };
+            match message {
+                Some(Message::Accepted) => self.settle(),
+                Some(Message::Refused { number, reply }) => {
+                    if self.pass.as_ref().is_some_and(|pass| pass.number() <= number) {
+                        self.pass = None;
+                        self.tell(trouble);
+                    }
+                    let standing = Standing::Failing(Arc::from(trouble.reason.as_str()));
+                    // A probe that gave up no longer waits.
+                    let _ = reply.send(self.pass.clone().ok_or_else(|| refusal(&standing)));
+                }
+                None | Some(Message::Ended { .. }) => {
+                    if self.pass.as_ref().is_some_and(|pass| pass.has_ended(self.clock.moment())) {
+                        self.pass = None;
+                        self.tell(trouble);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells everybody that there is no pass.
+    fn tell(&mut self, trouble: &Trouble) {
+        let standing = Standing::Failing(Arc::from(trouble.reason.as_str()));
+        for waiting in self.waiting.drain(..) {
+            // A probe that gave up no longer waits.
+            let _ = waiting.send(Err(refusal(&standing)));
+        }
+        self.state.send_modify(|state| {
+            state.pass = None;
+            state.standing = standing;
+        });
+    }
+
+    fn wait(&mut self, pause: Pause) -> Duration {
+        let chance = self.random.f64();
+        match pause {
+            Pause::Backoff => {
+                let doubled = FIRST_WAIT.saturating_mul(1 << (self.failures - 1).min(6));
+                doubled.min(LONGEST_WAIT).mul_f64(chance).max(SHORTEST_WAIT)
+            }
+            // Never sooner than asked, and not all runners at one instant.
+            Pause::Asked(wait) => wait + Duration::from_millis(100) + Duration::from_secs(1).mul_f64(chance),
+            Pause::Seldom => SELDOM + SELDOM.mul_f64(0.1 * chance),
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
