@@ -17,6 +17,8 @@ mod expressions;
 mod hostile;
 #[path = "probe/journeys.rs"]
 mod journeys;
+#[path = "probe/listing.rs"]
+mod listing;
 #[path = "probe/phone.rs"]
 mod phone;
 #[path = "probe/schedule.rs"]

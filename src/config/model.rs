@@ -225,6 +225,8 @@ pub enum Secret {
     File(PathBuf),
     /// A program whose standard output, without the final newline, it is.
     Command(Vec<String>),
+    /// None at all: what the simulated platforms of the demo are content with. No config can name it.
+    Simulated,
 }
 
 /// A secret that was fetched.

@@ -148,6 +148,7 @@ fn reference(secret: &Secret) -> Value {
         Secret::Env(name) => ("env", Value::from(name.as_str())),
         Secret::File(path) => ("file", Value::from(path.display().to_string())),
         Secret::Command(words) => ("command", Value::from(words.clone())),
+        Secret::Simulated => ("simulated", Value::from(true)),
     };
     Value::Table(Table::from_iter([(key.to_owned(), value)]))
 }

@@ -16,7 +16,8 @@ use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::{
-    budget::Budget, dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust,
+    budget::Budget, dates::Dates, failure::Failure, listing::Listings, pool::Pool, resolve::Resolver,
+    sip::Line, tls::Trust,
 };
 use crate::{
     clock::SharedClock,
@@ -45,6 +46,8 @@ pub struct Client {
     pub(crate) clock: SharedClock,
     /// Through which every request goes.
     pub(crate) budget: Arc<Budget>,
+    /// Answers that several components look at.
+    pub(crate) listings: Listings,
     pub(crate) line: Line,
     /// What its answers say of the time.
     pub(crate) dates: Dates,
@@ -127,6 +130,7 @@ impl Client {
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             budget: Budget::new(platform.rate_limit),
+            listings: Listings::default(),
             dates: Dates::default(),
             is_found,
             known: Mutex::new(Known { home, routes: HashMap::new() }),

@@ -25,7 +25,7 @@ use url::Url;
 use super::{
     budget::{Budget, Clerk, Purse, Stretch, Tidings},
     client::Client,
-    doubt::{Canary, Sights},
+    doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
@@ -127,6 +127,8 @@ struct Member {
     cadence: Duration,
     /// The longest that its health step may take.
     patience: Duration,
+    /// What it asks for first, where one answer serves all that ask the same: these are probed together.
+    listing: Option<String>,
     prober: Arc<dyn Prober>,
 }
 
@@ -193,24 +195,37 @@ impl Schedule {
             members.push(Some(Member {
                 platform,
                 tier: component.tier,
-                requests: requests(component, |_| true),
-                clean_ups: requests(component, |step| step.cleanup),
+                requests: requests(component),
+                clean_ups: clean_ups(component),
                 cadence: component.cadence,
                 patience,
+                listing: journey.first_listing().map(str::to_owned),
                 prober: journey,
             }));
         }
         let platforms =
             clients.iter().map(|client| (client.platform.clone(), Arc::clone(&client.budget))).collect();
-        let mut handle = start(members, platforms, &Canary::new(canary), clock, seed, out);
+        let bases = components.iter().map(|component| &component.platform.base_url);
+        let witness = Arc::new(Witness::new(bases.chain(canary)));
+        let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
         handle.clients = clients;
         handle
     }
 }
 
-/// Requests that a whole run of these steps of a component's journey sends where nothing is polled.
-fn requests(component: &Component, which: impl Fn(&Step) -> bool) -> u32 {
-    let steps = component.journey.iter().filter(|step| matches!(step.action, Action::Http(_)) && which(step));
+/// Requests that a whole run of a component's journey sends, clean-up included, where nothing is polled and the answers
+/// that it shares were asked for by others; at least one where it sends any.
+fn requests(component: &Component) -> u32 {
+    let asks = |step: &&Step| matches!(step.action, Action::Http(_));
+    let own = component.journey.iter().filter(asks).filter(|step| step.shared.is_none()).count();
+    let least = usize::from(component.journey.iter().any(|step| asks(&step)));
+    u32::try_from(own.max(least)).unwrap_or(u32::MAX)
+}
+
+/// How many requests of a journey clean up.
+fn clean_ups(component: &Component) -> u32 {
+    let steps =
+        component.journey.iter().filter(|step| step.cleanup && matches!(step.action, Action::Http(_)));
     u32::try_from(steps.count()).unwrap_or(u32::MAX)
 }
 
@@ -218,6 +233,7 @@ fn start(
     members: Vec<Option<Member>>,
     platforms: Vec<(PlatformId, Arc<Budget>)>,
     canary: &Arc<Canary>,
+    witness: &Arc<Witness>,
     clock: &SharedClock,
     seed: u64,
     out: mpsc::Sender<ProbeOutput>,
@@ -259,6 +275,7 @@ fn start(
             begun,
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
+            witness: Arc::clone(witness),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
@@ -293,21 +310,38 @@ async fn serve_budget(platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
-/// with the same cadence, each such group shifted by chance against the others.
+/// with the same cadence, each such group shifted by chance against the others. Those that look at one listing count as
+/// one, and have one place.
 fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
-    let mut groups: BTreeMap<(usize, Duration), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Duration), Vec<Vec<usize>>> = BTreeMap::new();
+    let mut families: HashMap<(usize, Duration, &str), usize> = HashMap::new();
     let mut siblings: HashMap<usize, usize> = HashMap::new();
     for (place, member) in members.iter().enumerate() {
         let Some(member) = member else { continue };
-        groups.entry((member.platform, member.cadence)).or_default().push(place);
-        *siblings.entry(member.platform).or_default() += 1;
+        let group = groups.entry((member.platform, member.cadence)).or_default();
+        let rank = match &member.listing {
+            Some(key) => {
+                *families.entry((member.platform, member.cadence, key.as_str())).or_insert(group.len())
+            }
+            None => group.len(),
+        };
+        match group.get_mut(rank) {
+            Some(family) => family.push(place),
+            None => {
+                group.push(vec![place]);
+                *siblings.entry(member.platform).or_default() += 1;
+            }
+        }
     }
     let mut phases = vec![(0.0, 1); members.len()];
-    for ((platform, _), places) in groups {
+    for ((platform, _), families) in groups {
         let shift = rng.f64();
-        for (rank, place) in places.iter().enumerate() {
-            let phase = (rank as f64 + shift) / places.len() as f64;
-            phases[*place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+        let count = families.len();
+        for (rank, family) in families.into_iter().enumerate() {
+            let phase = (rank as f64 + shift) / count as f64;
+            for place in family {
+                phases[place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+            }
         }
     }
     phases

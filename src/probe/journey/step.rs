@@ -25,6 +25,7 @@ use crate::{
         exchange::{self, Ask, Reply, Toll},
         failure::{Failure, Kind},
         foreign::{LONGEST, clean},
+        listing::{Answer as Listed, Key, Lead, Need, Part},
         plan::{self, Planned, Prepared},
     },
 };
@@ -65,6 +66,8 @@ struct Attempt {
     restarted: Option<Moment>,
     /// The answer says that polling on will change nothing.
     is_final: bool,
+    /// What came of the request, where others are to be given it too.
+    listed: Option<(Result<Reply, Failure>, Url)>,
 }
 
 impl Attempt {
@@ -87,11 +90,16 @@ impl Journey {
     /// Runs one step, polling it where it asks for that.
     pub(super) async fn step(&self, place: usize, way: Way<'_>) -> Outcome {
         let step = &self.component.journey[place];
+        let lead = match self.listing(place, way).await {
+            Some(Part::Follow(listed)) => return self.follow(place, &listed, way.vars),
+            Some(Part::Lead(lead)) => Some(lead),
+            None => None,
+        };
         let mut leave = self.leave(step, way).await;
         let mut start = self.clock.moment();
         let mut waited = Duration::ZERO;
         let mut signals = Signals::default();
-        let attempt = loop {
+        let mut attempt = loop {
             let spent = self.clock.moment().since(start).saturating_sub(waited);
             let limit = match step.retry {
                 Some(retry) => step.timeout.min(retry.until.saturating_sub(spent)),
@@ -120,6 +128,15 @@ impl Journey {
             leave = self.leave(step, way).await;
             waited += self.clock.moment().since(asked);
         };
+        let span = Span::new(start, self.clock.moment());
+        if let Some(lead) = lead {
+            publish(lead, &mut attempt, span);
+        }
+        self.outcome(place, attempt, span, signals)
+    }
+
+    fn outcome(&self, place: usize, attempt: Attempt, span: Span, signals: Signals) -> Outcome {
+        let step = &self.component.journey[place];
         let state = match &attempt.failure {
             _ if attempt.is_blind() => StepState::Blind,
             None => StepState::Passed,
@@ -130,7 +147,7 @@ impl Journey {
             report: StepReport {
                 name: Arc::clone(&step.name),
                 state,
-                span: Some(Span::new(start, self.clock.moment())),
+                span: Some(span),
                 timings: Some(attempt.timings),
                 reason: attempt.failure.map(|failure| failure.reason),
                 onset_at: attempt.onset_at,
@@ -140,6 +157,42 @@ impl Journey {
             served_by: attempt.served_by,
             signals,
         }
+    }
+
+    /// What a step whose answer is shared is to do; `None` for every other.
+    async fn listing(&self, place: usize, way: Way<'_>) -> Option<Part> {
+        let (step, plan) = (&self.component.journey[place], &self.plans[place]);
+        let age = step.shared?;
+        let key = match (&plan.listing, &step.action) {
+            (Some(key), _) => key.clone(),
+            // A request that cannot be made says so when it is tried.
+            (None, Action::Http(action)) => {
+                Key::of(&plan::ask(&self.client, action, way.vars).ok()?, step.timeout)
+            }
+            _ => return None,
+        };
+        let after = plan.looked.renew(self.clock.moment());
+        let need = Need { after, fresh: way.not_before.is_some(), age };
+        Some(self.client.listings.join(&key, need, &*self.clock).await)
+    }
+
+    /// Looks at an answer that another component asked for. It costs no request, and says nothing of the platform that the
+    /// one who asked does not say.
+    fn follow(&self, place: usize, listed: &Listed, vars: &BTreeMap<String, String>) -> Outcome {
+        let mut attempt = match &listed.outcome {
+            Ok(reply) => self.weigh(place, reply, &listed.url, vars, listed.timings.total),
+            Err(failure) => {
+                let reached = failure.kind == Kind::Answer;
+                let signals = Signals { reached, ..Signals::default() };
+                Attempt { failure: Some(failure.clone()), signals, ..Attempt::default() }
+            }
+        };
+        if attempt.refused.take().is_some() {
+            attempt.failure = Some(Failure::ours("refused (401)"));
+        }
+        attempt.timings = listed.timings;
+        let signals = Signals { answered: false, ..attempt.signals };
+        self.outcome(place, attempt, listed.span, signals)
     }
 
     /// Leave for the request of a step; `None` for one that sends none.
@@ -232,14 +285,17 @@ impl Journey {
         let reply = timeout(limit, exchange).await;
         progress.timings.total = self.clock.moment().since(begun);
         let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
-        let mut attempt = match reply {
-            Ok(reply) => self.weigh(place, &reply, &ask.target.url, way.vars, progress.timings.total),
+        let mut attempt = match &reply {
+            Ok(reply) => self.weigh(place, reply, &ask.target.url, way.vars, progress.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, answered: reached, ..Signals::default() };
-                Attempt { failure: Some(failure), signals, ..Attempt::default() }
+                Attempt { failure: Some(failure.clone()), signals, ..Attempt::default() }
             }
         };
+        if self.component.journey[place].shared.is_some() {
+            attempt.listed = Some((reply, ask.target.url.clone()));
+        }
         attempt.timings = progress.timings;
         attempt.signals.requests = progress.sent;
         attempt.route = Some(Arc::clone(&ask.target.route));
@@ -370,6 +426,17 @@ impl Journey {
             _ => {}
         }
     }
+}
+
+/// Hands on what came of a request; where none was sent, those who wait ask themselves. What kept us from seeing kept the
+/// others too.
+fn publish(lead: Lead, attempt: &mut Attempt, span: Span) {
+    let Some((outcome, url)) = attempt.listed.take() else { return };
+    let outcome = match &attempt.failure {
+        Some(failure) if failure.kind == Kind::Ours => Err(failure.clone()),
+        _ => outcome,
+    };
+    lead.publish(Listed { span, outcome, url, timings: attempt.timings });
 }
 
 /// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.
