@@ -60,6 +60,7 @@ pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
         let address = listener.local_addr()?;
         output.line(&format!("the simulated platforms answer at http://{address}"))?;
         output.line("base URLs of a config for them: that address and /genesys, /cxone, /edge, /wem, /wfm, /archive or /backup")?;
+        output.line(&format!("a SIP trunk answers at sip:{address};transport=udp"))?;
         output.flush()?;
         let (mut interrupt, mut terminate, mut hang_up) = (
             signal(SignalKind::interrupt())?,
