@@ -120,6 +120,19 @@ async fn a_redirect_elsewhere_is_no_health() {
     assert_eq!(once(at(server.address), vec![expected]).await.verdict, Verdict::Up);
 }
 
+/// Sent to nowhere is no health either.
+#[tokio::test]
+async fn a_redirect_that_cannot_be_read_is_no_health() {
+    for location in ["", "location: https://[\r\n", "location: \u{7f}\r\n"] {
+        let mut sent = answer("302 Found", location, "");
+        // A byte that is no UTF-8, which a `&str` cannot hold.
+        sent.iter_mut().filter(|byte| **byte == 0x7f).for_each(|byte| *byte = 0xff);
+        let server = Server::start(move |_| Act::Send(sent.clone()));
+        let report = once(at(server.address), vec![get("ready", "/")]).await;
+        assert_eq!(report.reason.as_deref(), Some("ready: redirects to no address that can be read"));
+    }
+}
+
 /// A platform's token must reach no other host, neither by a redirect nor by a step that names one.
 #[tokio::test]
 async fn credentials_stay_at_the_platforms_origin() {
@@ -370,7 +383,9 @@ async fn many_huge_bodies_at_one_time_take_little_memory() {
     ] {
         let (head, part) = (head.into_bytes(), Arc::clone(&part));
         let server = Server::start(move |_| Act::Flood(head.clone(), Arc::clone(&part), 64));
-        let probes = (0..40).map(|_| once(at(server.address), vec![get("ready", "/")]));
+        let mut step = get("ready", "/");
+        step.timeout = Duration::from_secs(30);
+        let probes = (0..40).map(|_| once(at(server.address), vec![step.clone()]));
         for report in futures_util::future::join_all(probes).await {
             assert_eq!(report.reason.as_deref(), Some("ready: the answer is longer than 1 MiB"));
         }

@@ -365,7 +365,7 @@ async fn a_value_cannot_break_a_request() {
 /// By TLS the peer must prove who it is, as the platform's authority says.
 #[tokio::test]
 async fn a_trunk_by_tls_is_asked_only_if_it_is_who_it_should_be() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("known"), Authority::new("stranger"));
     for (issuer, verdict) in [(&authority, Verdict::Up), (&stranger, Verdict::Down)] {
         // A peer that insists on a protocol of its own is content with one that names none.
         let acceptor = issuer.issue("localhost", |_| {}).acceptor(&[b"sip/2"]);
