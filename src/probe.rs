@@ -5,11 +5,13 @@
 
 pub mod client;
 mod connect;
+pub mod dates;
 pub mod doubt;
 mod exchange;
 mod failure;
 pub mod foreign;
 pub mod journey;
+mod listing;
 mod plan;
 mod pool;
 mod resolve;

@@ -21,6 +21,8 @@ mod hostile;
 mod hostile_tls;
 #[path = "probe/journeys.rs"]
 mod journeys;
+#[path = "probe/listing.rs"]
+mod listing;
 #[path = "probe/phone.rs"]
 mod phone;
 #[path = "probe/schedule.rs"]

@@ -15,7 +15,9 @@ use hyper::{
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
+use super::{
+    dates::Dates, failure::Failure, listing::Listings, pool::Pool, resolve::Resolver, sip::Line, tls::Trust,
+};
 use crate::{
     clock::SharedClock,
     config::{
@@ -42,7 +44,11 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    /// Answers that several components look at.
+    pub(crate) listings: Listings,
     pub(crate) line: Line,
+    /// What its answers say of the time.
+    pub(crate) dates: Dates,
     /// Whether the login finds the base URL.
     is_found: bool,
     known: Mutex<Known>,
@@ -122,9 +128,17 @@ impl Client {
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,
+            listings: Listings::default(),
+            dates: Dates::default(),
             is_found,
             known: Mutex::new(Known { home, routes: HashMap::new() }),
         })
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub const fn platform(&self) -> &PlatformId {
+        &self.platform
     }
 
     /// Whether it is known already, and for good, where the platform's API is.

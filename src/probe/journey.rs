@@ -43,6 +43,8 @@ pub struct Journey {
     plans: Vec<Plan>,
     /// Places of the steps that speak for the verdict; those of one group run together.
     groups: Vec<Vec<usize>>,
+    /// The step that says who serves, where it is not the health step and can be asked beside it.
+    served_apart: Option<usize>,
     path: PathName,
 }
 
@@ -79,6 +81,8 @@ pub struct Judged {
     pub report: Option<ProbeReport>,
     /// Whether it is bad because nothing answered, which may be our own network's fault.
     pub transport_failure: bool,
+    /// Whether it is bad because nobody said what the host's name stands for.
+    pub unresolved: bool,
     /// What it learnt about its platform.
     pub signals: Signals,
     /// What is to be cleaned up.
@@ -128,6 +132,7 @@ struct Run<'a> {
     captured: Vec<String>,
     steps: Vec<StepReport>,
     transport: Vec<bool>,
+    unresolved: Vec<bool>,
     served_by: Option<String>,
     signals: Signals,
     start: Moment,
@@ -151,7 +156,10 @@ impl Journey {
                 _ => groups.push(vec![place]),
             }
         }
-        Arc::new(Self { component, client, clock, plans, groups, path: PathName::primary() })
+        let mut journey =
+            Self { component, client, clock, plans, groups, served_apart: None, path: PathName::primary() };
+        journey.served_apart = journey.served_apart();
+        Arc::new(journey)
     }
 
     /// One whole run in peace on fresh connections, clean-up included: what `warroom probe` shows.
@@ -181,17 +189,19 @@ impl Journey {
         run.whole = !order.burst;
         let health_first =
             self.groups.first().is_some_and(|group| health.is_some_and(|place| group.contains(&place)));
-        let mut done = None;
+        let mut done = Vec::new();
         if let Some(health) = health
             && order.burst
             && (health_first || (order.health_only && self.runs_alone(health)))
         {
-            run.group(&[health]).await;
+            // Who serves is to be seen while the health step fails: that is when a failover comes.
+            let ahead: Vec<usize> = std::iter::once(health).chain(self.served_apart).collect();
+            run.group(&ahead).await;
             if run.stopped() {
                 return run.judged(order, None);
             }
             if health_first {
-                done = Some(health);
+                done = ahead;
             }
         }
         let mut permit = None;
@@ -201,19 +211,13 @@ impl Journey {
                 return run.given_up();
             }
             run.whole = true;
-            if done.is_none() {
+            if done.is_empty() {
                 run.restart();
             }
         }
         for group in &self.groups {
-            let rest: Vec<usize>;
-            let group = if let Some(health) = done.take() {
-                rest = group.iter().copied().filter(|place| *place != health).collect();
-                &rest
-            } else {
-                group
-            };
-            run.group(group).await;
+            let rest: Vec<usize> = group.iter().copied().filter(|place| !done.contains(place)).collect();
+            run.group(&rest).await;
             if run.stopped() {
                 break;
             }
@@ -241,6 +245,19 @@ impl Journey {
         }
         drop(leftovers.permit);
         (steps, signals)
+    }
+
+    fn served_apart(&self) -> Option<usize> {
+        let failover = &self.component.failover;
+        let place = failover.step.filter(|place| Some(*place) != self.component.health_step)?;
+        let is_told = failover.served_by.is_some() && !failover.secondary.is_empty();
+        let is_run = self.groups.iter().any(|group| group.contains(&place));
+        (is_told && is_run && self.runs_alone(place)).then_some(place)
+    }
+
+    /// What a run asks for first, where that answer is shared.
+    pub(crate) fn first_listing(&self) -> Option<&str> {
+        self.plans[*self.groups.first()?.first()?].family.as_deref()
     }
 
     /// Waits a few seconds at most for calls of this platform that are being torn down.
@@ -287,6 +304,7 @@ impl<'a> Run<'a> {
             vars: Cow::Borrowed(&journey.component.vars),
             captured: Vec::new(),
             transport: vec![false; steps.len()],
+            unresolved: vec![false; steps.len()],
             steps,
             served_by: None,
             signals: Signals::default(),
@@ -321,13 +339,18 @@ impl<'a> Run<'a> {
 
     fn take(&mut self, place: usize, outcome: Outcome) {
         self.signals.add(outcome.signals);
-        self.transport[place] = outcome.kind == Some(Kind::Transport);
+        self.unresolved[place] = outcome.kind == Some(Kind::Unresolved);
+        self.transport[place] = matches!(outcome.kind, Some(Kind::Transport | Kind::Unresolved));
         if outcome.served_by.is_some() {
             self.served_by = outcome.served_by;
         }
         for (name, value) in outcome.captures {
             self.captured.push(name.clone());
             self.vars.to_mut().insert(name, value);
+        }
+        // A shared answer may have been asked for before this run began: what it says was true from then on.
+        if let Some(span) = outcome.report.span {
+            self.start = self.start.min(span.start);
         }
         self.steps[place] = outcome.report;
     }
@@ -352,6 +375,7 @@ impl<'a> Run<'a> {
         Judged {
             report: None,
             transport_failure: false,
+            unresolved: false,
             signals: self.signals,
             leftovers: self.leftovers(None),
         }
@@ -385,10 +409,15 @@ impl<'a> Run<'a> {
             burst: order.burst,
             steps: self.steps.clone(),
         };
-        let transport_failure =
-            finding.verdict.is_bad() && finding.failing.is_some_and(|place| self.transport[place]);
-        let signals = self.signals;
-        Judged { report: Some(report), transport_failure, signals, leftovers: self.leftovers(permit) }
+        let failed_by =
+            |kind: &[bool]| finding.verdict.is_bad() && finding.failing.is_some_and(|place| kind[place]);
+        Judged {
+            report: Some(report),
+            transport_failure: failed_by(&self.transport),
+            unresolved: failed_by(&self.unresolved),
+            signals: self.signals,
+            leftovers: self.leftovers(permit),
+        }
     }
 
     /// The clean-up steps that can run, and that have something to clean up.

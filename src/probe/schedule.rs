@@ -26,7 +26,7 @@ use url::Url;
 
 use super::{
     client::Client,
-    doubt::{Canary, Sights},
+    doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
@@ -123,6 +123,8 @@ struct Member {
     cadence: Duration,
     /// The longest that its health step may take.
     patience: Duration,
+    /// What it asks for first, where one answer serves all that ask the same: these are probed together.
+    listing: Option<String>,
     prober: Arc<dyn Prober>,
 }
 
@@ -139,6 +141,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
+    clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
     /// No probe begins any more.
     stopping: CancellationToken,
@@ -186,10 +189,20 @@ impl Schedule {
             });
             let journey =
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
-            members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
+            members.push(Some(Member {
+                platform,
+                cadence: component.cadence,
+                patience,
+                listing: journey.first_listing().map(str::to_owned),
+                prober: journey,
+            }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
-        start(members, platforms, &Canary::new(canary), clock, seed, out)
+        let bases = components.iter().map(|component| &component.platform.base_url);
+        let witness = Arc::new(Witness::new(bases.chain(canary)));
+        let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
+        handle.clients = clients;
+        handle
     }
 }
 
@@ -197,6 +210,7 @@ fn start(
     members: Vec<Option<Member>>,
     platforms: Vec<(PlatformId, Option<Rate>)>,
     canary: &Arc<Canary>,
+    witness: &Arc<Witness>,
     clock: &SharedClock,
     seed: u64,
     out: mpsc::Sender<ProbeOutput>,
@@ -234,6 +248,7 @@ fn start(
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
+            witness: Arc::clone(witness),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
@@ -248,25 +263,42 @@ fn start(
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
+    ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
-/// with the same cadence, each such group shifted by chance against the others.
+/// with the same cadence, each such group shifted by chance against the others. Those that look at one listing count as
+/// one, and have one place.
 fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
-    let mut groups: BTreeMap<(usize, Duration), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Duration), Vec<Vec<usize>>> = BTreeMap::new();
+    let mut families: HashMap<(usize, Duration, &str), usize> = HashMap::new();
     let mut siblings: HashMap<usize, usize> = HashMap::new();
     for (place, member) in members.iter().enumerate() {
         let Some(member) = member else { continue };
-        groups.entry((member.platform, member.cadence)).or_default().push(place);
-        *siblings.entry(member.platform).or_default() += 1;
+        let group = groups.entry((member.platform, member.cadence)).or_default();
+        let rank = match &member.listing {
+            Some(key) => {
+                *families.entry((member.platform, member.cadence, key.as_str())).or_insert(group.len())
+            }
+            None => group.len(),
+        };
+        match group.get_mut(rank) {
+            Some(family) => family.push(place),
+            None => {
+                group.push(vec![place]);
+                *siblings.entry(member.platform).or_default() += 1;
+            }
+        }
     }
     let mut phases = vec![(0.0, 1); members.len()];
-    for ((platform, _), places) in groups {
+    for ((platform, _), families) in groups {
         let shift = rng.f64();
-        for (rank, place) in places.iter().enumerate() {
-            let phase = (rank as f64 + shift) / places.len() as f64;
-            phases[*place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+        let count = families.len();
+        for (rank, family) in families.into_iter().enumerate() {
+            let phase = (rank as f64 + shift) / count as f64;
+            for place in family {
+                phases[place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+            }
         }
     }
     phases
@@ -319,6 +351,12 @@ impl ScheduleHandle {
         if let Some(Some(lever)) = self.levers.get(place) {
             lever.now.notify_one();
         }
+    }
+
+    /// The clients of the platforms that are probed.
+    #[must_use]
+    pub fn clients(&self) -> &[Arc<Client>] {
+        &self.clients
     }
 
     /// How late probes started so far, those that waited for an earlier one of their component left out.
