@@ -444,7 +444,12 @@ fn unwell(reply: &Reply, asked: &Url) -> Option<Failure> {
     if reply.status.as_u16() >= 400 {
         return Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())));
     }
-    let mut leads = exchange::location(reply, asked)?;
+    if !exchange::is_redirect(reply) {
+        return None;
+    }
+    let Some(mut leads) = exchange::location(reply, asked) else {
+        return Some(Failure::answer("redirects to no address that can be read"));
+    };
     // They may carry what is nobody's business.
     let _ = (leads.set_username(""), leads.set_password(None));
     leads.set_query(None);
