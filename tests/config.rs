@@ -335,10 +335,14 @@ fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
     // Bursts of one outage, and of a whole tier at once.
     let slow = [one, two, other].map(|component| format!("{component}\ncadence = \"9s\""));
     let slow: Vec<&str> = slow.iter().map(String::as_str).collect();
-    let burst = warnings(&with_components("rate_limit = \"12/min\"", &slow[..1]));
-    assert!(burst.contains("is probed every") && burst.contains("allows 12"), "{burst}");
-    let tier = warnings(&with_components("rate_limit = \"41/min\"", &slow));
-    assert!(tier.is_empty(), "they fail at once and are probed as often as in peace: {tier}");
+    let burst = warnings(&with_components("rate_limit = \"14/min\"", &slow[..1]));
+    assert!(burst.contains("is probed every") && burst.contains("allows 14"), "{burst}");
+    assert_eq!(warnings(&with_components("rate_limit = \"60/min\"", &slow)), "");
+    let alone = "cadence = \"9s\"\njourney = [{ name = \"x\", get = \"/\", expect = 'status == 200' }]";
+    let alone = [one, two, other].map(|component| format!("{component}\n{alone}"));
+    let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
+    let tier = warnings(&with_components("rate_limit = \"21/min\"", &alone));
+    assert!(tier.contains("if all components of tier 1 on platform `edge` fail at once"), "{tier}");
     for (component, part) in [
         (
             "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", tcp = \"a:1\" }]",

@@ -3,7 +3,10 @@
 //! Counted are the requests of a journey, clean-up included: a polled step as two, because its first look rarely finds
 //! the result; an answer that several components share once for each of its intervals.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     config::{
@@ -117,13 +120,13 @@ fn in_trouble(components: &[&Component], limit: &Limit<'_>) -> Vec<(String, Stri
     }
     for tier in Tier::ALL {
         let all: Vec<&&Component> = components.iter().filter(|one| one.tier == tier).collect();
-        let count = all.len();
+        let count = looks_at_health(&all);
         let Some(fastest) = all.into_iter().min_by_key(|one| one.cadence) else { continue };
         let interval = stretched(count, fastest, peace, limit);
-        if count > 1 && interval > fastest.cadence {
+        if count > 1 && interval * 4 > fastest.cadence * 3 {
             doubts.push((
                 format!(
-                    "if all {count} components of tier {tier} on platform `{}` fail at once, each is probed every {}, which is slower than in peace: {} {} requests a minute",
+                    "if all components of tier {tier} on platform `{}` fail at once, each is probed every {}, hardly faster than in peace: {} {} requests a minute",
                     limit.platform.id,
                     in_words(tenths(interval)),
                     limit.whose,
@@ -136,17 +139,35 @@ fn in_trouble(components: &[&Component], limit: &Limit<'_>) -> Vec<(String, Stri
     doubts
 }
 
+/// Requests with which the health of all of them is looked at once: a shared answer serves all that share it.
+fn looks_at_health(components: &[&&Component]) -> usize {
+    let mut listings = BTreeSet::new();
+    let mut own = 0;
+    for component in components {
+        let Some(step) = component.health_step.and_then(|place| component.journey.get(place)) else {
+            continue;
+        };
+        match &step.action {
+            Action::Http(http) if step.shared.is_some() => {
+                listings.insert(listing(component, http));
+            }
+            Action::Http(_) => own += 1,
+            _ => {}
+        }
+    }
+    own + listings.len()
+}
+
 /// The interval of so many bursts like this one's at once.
 fn stretched(count: usize, component: &Component, peace: f64, limit: &Limit<'_>) -> Duration {
     let for_outages = (limit.per_minute - peace).max(limit.per_minute * FOR_OUTAGES);
     component.burst.max(Duration::from_secs_f64(60.0 * count as f64 / for_outages))
 }
 
-/// Requests a minute with which so many outages at once are still probed as often as in peace, or twice as often where it
-/// is one.
+/// Requests a minute with which so many outages at once are still probed twice as often as in peace.
 fn needed(count: usize, component: &Component, peace: f64) -> f64 {
-    let often = if count == 1 { 2.0 } else { 1.0 };
-    (peace + often * count as f64 * 60.0 / component.cadence.as_secs_f64()).ceil()
+    let wanted = 2.0 * count as f64 * 60.0 / component.cadence.as_secs_f64();
+    (peace + wanted).max(wanted / FOR_OUTAGES).ceil()
 }
 
 fn tenths(interval: Duration) -> Duration {
