@@ -77,8 +77,8 @@ fn time_server(ahead: i64) -> SocketAddr {
     std::thread::spawn(move || {
         let mut request = [0; 48];
         while let Ok((_, from)) = socket.recv_from(&mut request) {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
-            let now = now + ahead * 1_000_000;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+            let now = i64::try_from(now).unwrap() + ahead * 1_000_000;
             let seconds = u32::try_from(now / 1_000_000_000 + 2_208_988_800).unwrap();
             let fraction = (((now % 1_000_000_000) << 32) / 1_000_000_000) as u32;
             let mut packet = [0; 48];
