@@ -251,6 +251,7 @@ impl Keeper {
         }
         if trouble.pause == Pause::Seldom {
             self.revealed = None;
+            self.memory.forget();
         }
         if self.pass.is_none() {
             self.tell(trouble);
@@ -260,10 +261,7 @@ impl Keeper {
             let ends = self.pass.as_ref().and_then(Pass::ends);
             let ends = ends.map(|ends| Instant::now() + ends.since(self.clock.moment()));
             let message = tokio::select! {
-                () = sleep_until(over) => {
-                    let forced = cause == Cause::Refused || trouble.pause == Pause::Seldom;
-                    return Some(if forced { Cause::Refused } else { Cause::Wanting });
-                }
+                () = sleep_until(over) => return Some(Cause::Wanting),
                 () = until(ends) => None,
                 message = self.messages.recv() => Some(message?),
             };
