@@ -5,7 +5,8 @@
                 console open in an 80×24 terminal
   lateness      of a probe's start against its due time, 1,000 components at 1 s: as the engine itself counts it (the
                 agent's last log line), held against the outside view: how far the answers of one component, as nginx
-                saw them, lie from the second's mark they should keep (a jitter of up to 30 ms is on purpose)
+                saw them, lie from the second's mark they should keep (a jitter of up to 20 ms and a wait of up to 20 ms
+                for the mark at which several probes begin are on purpose)
   kept          answers per second of 2,000 asked (2,000 components at 1 s)
 
 Probes are counted in nginx's access log, never by the prober.
@@ -137,7 +138,7 @@ def main():
     if 1000 in wanted:
         late = done["warroom agent", 1000]
         aims.hold("lateness p99 at 1,000 a second", late["late99"], 10, "ms")
-        aims.hold("the same seen from outside, jitter of 30 ms included", late["spread99"], 40, "ms")
+        aims.hold("the same seen from outside, jitter and marks of 40 ms included", late["spread99"], 45, "ms")
     if 2000 in wanted:
         aims.hold("probes kept of 2,000 a second", done["warroom agent", 2000]["per_second"], 1990, "per s", at_most=False)
     return aims.finish()

@@ -117,6 +117,7 @@ fn assemble(
         measurement: settings.measurement,
         store: settings.store,
         canary: settings.canary,
+        clock: settings.clock,
         platforms: platforms.read,
         components,
         roster: Arc::new(roster),

@@ -4,6 +4,7 @@
 //! parameter ([`Moment`] for durations, [`chrono::DateTime`] for the wall clock).
 
 pub mod chain;
+pub mod clock;
 pub mod command;
 pub mod compliance;
 pub mod event;

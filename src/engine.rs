@@ -10,6 +10,7 @@
 //! before anyone is told of it.
 
 mod core;
+mod guard;
 mod logins;
 mod past;
 mod task;
@@ -22,7 +23,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub use self::task::Ended;
+pub use self::{
+    guard::{ClockReport, SourceReport, read_once},
+    task::Ended,
+};
 use crate::{
     clock::SharedClock,
     config::model::Config,

@@ -3,6 +3,7 @@
 //! Invariant: secrets live in [`Credentials`] and what the login fetches, whose `Debug` output never shows them.
 
 pub mod credentials;
+pub mod dates;
 mod keeper;
 mod line;
 mod login;

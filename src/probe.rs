@@ -5,6 +5,7 @@
 
 pub mod client;
 mod connect;
+pub mod dates;
 pub mod doubt;
 mod exchange;
 mod failure;

@@ -46,7 +46,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 pub use self::{
-    demo::{demo_config, demo_scenario},
+    demo::{demo, demo_config, demo_scenario},
     scenario::{Scenario, ScenarioError},
 };
 use self::{

@@ -89,7 +89,6 @@ fn the_contract_says_what_it_should() {
         "[[notify]]",
         "[[export]]",
         "[prometheus]",
-        "[clock]",
     ] {
         assert!(not_built.contains(part), "{part}\n{not_built}");
     }

@@ -212,8 +212,13 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         ratio: history.failure_ratio.map(|(bad, of)| (number(bad), number(of))),
     };
     let mut measurement = Measurement::new(Arc::clone(&roster), thresholds, 1);
-    let error = history.stamp_error.map(Duration::from_secs_f64);
-    measurement.set_clock(ClockState::Ok, error);
+    let errors: BTreeMap<PlatformId, Duration> = measurement
+        .roster()
+        .components
+        .iter()
+        .filter_map(|card| Some((card.platform.clone(), Duration::from_secs_f64(history.stamp_error?))))
+        .collect();
+    measurement.set_clock(ClockState::Ok, errors.clone());
     let (mut told, mut records) = (Vec::new(), Vec::new());
     let mut booted = 0.0;
     let mut views: BTreeMap<String, OutageView> = BTreeMap::new();
@@ -224,19 +229,19 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
             "tick" => measurement.tick(now(numbers[0], booted)),
             "clock" => {
                 let state = if line.contains("unsafe") { ClockState::Unsafe } else { ClockState::Ok };
-                measurement.set_clock(state, error);
+                measurement.set_clock(state, errors.clone());
                 Vec::new()
             }
             "restart" => {
                 let before = now(numbers[0] - 0.5, booted);
                 booted = numbers[0] - 1.0;
                 let kept = (0..roster.components.len())
-                    .filter_map(|place| measurement.keep(place, before, "one"))
+                    .filter_map(|place| measurement.keep(place, before, "one", Some(Duration::ZERO)))
                     .map(|(id, kept)| (id, serde_json::to_string(&kept).unwrap()))
                     .map(|(id, kept)| (id, serde_json::from_str::<Kept>(&kept).unwrap()))
                     .collect();
                 measurement = Measurement::new(Arc::clone(&roster), thresholds, 1);
-                measurement.set_clock(ClockState::Ok, error);
+                measurement.set_clock(ClockState::Ok, errors.clone());
                 let at = KeptAt {
                     boot_id: "two".to_owned(),
                     now: now(numbers[0], booted),

@@ -2,29 +2,27 @@
 //! independent client saw every 5 ms.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+#[path = "real/agent.rs"]
+mod agent;
 #[path = "real/peer.rs"]
 mod peer;
+#[path = "real/process.rs"]
+mod process;
 #[path = "real/truth.rs"]
 mod truth;
 
 use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{
-        Mutex, PoisonError,
-        mpsc::{Receiver, channel},
-    },
-    time::{Duration, Instant},
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde_json::Value;
 use warroom::domain::time::Now;
 
 use self::{
+    agent::{Agent, warroom},
     peer::Pool,
     truth::{Between, Outage, Watch},
 };
@@ -109,7 +107,7 @@ fn the_bounds_of_a_real_failover_contain_the_truth() {
 /// Holds a record against the truth.
 fn hold(record: &Value, outage: &Outage) {
     let (least, most) = outage.duration();
-    peer::say(&format!("truth: {least:.3} to {most:.3} s; record: {record}"));
+    process::say(&format!("truth: {least:.3} to {most:.3} s; record: {record}"));
     assert_eq!(record["component_id"], "web");
     assert_eq!(record["status"], "PASS");
     assert_eq!(record["path"], "primary");
@@ -188,16 +186,7 @@ primary   = ["primary"]
 secondary = ["secondary"]
 "#
     );
-    let path = folder.join("warroom.toml");
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    path
-}
-
-fn warroom(config: &Path, data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_warroom"));
-    command.arg("--config").arg(config).arg("--data-dir").arg(data).stdin(Stdio::null());
-    command
+    agent::write_config(folder, &text)
 }
 
 fn records(config: &Path, data: &Path) -> Vec<Value> {
@@ -205,76 +194,4 @@ fn records(config: &Path, data: &Path) -> Vec<Value> {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// `warroom agent`, ended by its id when this is dropped.
-struct Agent {
-    child: Child,
-    events: Receiver<Value>,
-    words: PathBuf,
-    last: Vec<Value>,
-}
-
-impl Agent {
-    fn start(config: &Path, data: &Path, time: &str) -> Self {
-        let words = config.with_file_name("agent.log");
-        let mut child = warroom(config, data)
-            .args(["agent", "--events", "json", "--for", time])
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&words).unwrap())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, events) = channel();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let event = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line));
-                if sender.send(event).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, events, words, last: Vec::new() }
-    }
-
-    /// The next event that is as asked; every event before it is passed over.
-    fn until(&mut self, what: &str, seconds: u64, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(seconds);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left) {
-                Ok(event) => {
-                    assert!(event.is_object(), "not an event: {event}");
-                    self.last.push(event.clone());
-                    if wanted(&event) {
-                        return event;
-                    }
-                }
-                Err(error) => {
-                    let words = fs::read_to_string(&self.words).unwrap_or_default();
-                    let last = &self.last[self.last.len().saturating_sub(12)..];
-                    let last = last.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-                    panic!(
-                        "no {what} in {seconds} s ({error}); its words:\n{words}\nits last events:\n{last}"
-                    );
-                }
-            }
-        }
-    }
-
-    /// Waits until its time is over; the events that are left.
-    fn end(&mut self) -> Vec<Value> {
-        let rest = self.events.iter().collect();
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(&self.words).unwrap_or_default());
-        rest
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It has ended already unless the test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, Finding, model::Config},
+    config::{Finding, model::Config},
     console::{self, ColorChoice, Feed, FeedWriter},
     domain::{Event, Picture},
     engine::{self, Listener, Mailbox, Setup},
@@ -183,10 +183,7 @@ impl Stage {
             .context("the simulated platforms cannot listen on loopback")
             .map_err(Failure::cannot_go_on)?;
         let address = listener.local_addr()?;
-        let mut config = config::parse(&sim::demo_config(address), "the demo's config")
-            .map_err(Failure::cannot_go_on)?
-            .config;
-        Arc::make_mut(&mut config.roster).demo = true;
+        let config = sim::demo(address).map_err(Failure::cannot_go_on)?;
         Ok(Self { config: Arc::new(config), folder, demo: Some(listener), findings: Vec::new() })
     }
 }

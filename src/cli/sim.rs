@@ -51,6 +51,7 @@ pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
         None => sim::demo_scenario().map_err(Failure::cannot_go_on)?,
         Some(path) => scenario(path)?,
     };
+    let demands_login = scenario.demands_login();
     start::prepare_process();
     start::runtime()?.block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen)
@@ -60,6 +61,9 @@ pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
         let address = listener.local_addr()?;
         output.line(&format!("the simulated platforms answer at http://{address}"))?;
         output.line("base URLs of a config for them: that address and /genesys, /cxone, /edge, /wem, /wfm, /archive or /backup")?;
+        if demands_login {
+            output.line("Genesys Cloud and CXone ask for a login: any id and secret will do unless the scenario names some")?;
+        }
         output.flush()?;
         let (mut interrupt, mut terminate, mut hang_up) = (
             signal(SignalKind::interrupt())?,

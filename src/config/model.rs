@@ -26,6 +26,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// The runner's own canaries: any one reachable means that a connection failure is theirs, not ours.
     pub canary: Vec<Url>,
+    /// How the runner's clock is guarded.
+    pub clock: ClockSettings,
     /// `[platforms.NAME]`, by name.
     pub platforms: BTreeMap<PlatformId, Arc<Platform>>,
     /// `[[components]]`, in the order of the file; dependencies exist and have no cycle.
@@ -54,6 +56,76 @@ pub struct StoreSettings {
     pub probes: Duration,
     /// How long downsampled ones are kept.
     pub rollups: Duration,
+}
+
+/// `[clock]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockSettings {
+    /// Time servers; none unless named.
+    pub ntp: Vec<TimeServer>,
+    /// Whether the platforms' own time is held against ours.
+    pub platform: bool,
+    /// Whether the machine's chrony is asked, where it runs.
+    pub chrony: bool,
+    /// Drift that is certainly over this pauses measurement.
+    pub max_drift: Duration,
+    /// How often the sources are asked.
+    pub every: Duration,
+}
+
+impl Default for ClockSettings {
+    fn default() -> Self {
+        Self {
+            ntp: Vec::new(),
+            platform: true,
+            chrony: true,
+            max_drift: Duration::from_millis(500),
+            every: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Where a time server is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeServer {
+    /// A name or an address, without brackets.
+    pub host: Arc<str>,
+    /// The UDP port; 123 unless told.
+    pub port: u16,
+}
+
+impl TimeServer {
+    /// The port of NTP (RFC 5905).
+    pub const PORT: u16 = 123;
+
+    /// Reads `host`, `host:port`, `192.0.2.1` or `[2001:db8::1]:123`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (host, port) = if let Some(inner) = text.strip_prefix('[') {
+            let (host, rest) = inner.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("123")))
+        } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
+            (text, Some("123"))
+        } else {
+            text.split_once(':').map_or((text, Some("123")), |(host, port)| (host, Some(port)))
+        };
+        let port = port?.parse().ok().filter(|port| *port != 0)?;
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-_:".contains(letter);
+        let is_host = !host.is_empty() && host.len() <= 253 && host.chars().all(fits);
+        is_host.then(|| Self { host: Arc::from(host), port })
+    }
+}
+
+impl std::fmt::Display for TimeServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.port, self.host.contains(':')) {
+            (Self::PORT, _) => formatter.write_str(&self.host),
+            (port, false) => write!(formatter, "{}:{port}", self.host),
+            (port, true) => write!(formatter, "[{}]:{port}", self.host),
+        }
+    }
 }
 
 /// What kind of platform it is.
@@ -153,6 +225,8 @@ pub enum Secret {
     File(PathBuf),
     /// A program whose standard output, without the final newline, it is.
     Command(Vec<String>),
+    /// None at all: what the simulated platforms of the demo are content with. No config can name it.
+    Simulated,
 }
 
 /// A secret that was fetched.

@@ -114,7 +114,7 @@ struct Warroom {
     export: Option<Vec<Export>>,
     /// The metrics endpoint.
     prometheus: Option<Prometheus>,
-    /// The clock guard.
+    /// The clock guard: how wrong the runner's clock may be before nothing is measured.
     clock: Option<Clock>,
 }
 
@@ -661,12 +661,14 @@ struct Prometheus {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Clock {
-    /// Time servers.
+    /// Time servers, each a host or `host:port`; none unless named.
     ntp: Option<Vec<String>>,
-    /// Whether the platforms' own time is held against ours.
+    /// Whether the platforms' own time is held against ours; `true` unless told.
     platform: Option<bool>,
-    /// The drift over which nothing is measured.
+    /// Whether the machine's chrony is asked, where it runs; `true` unless told.
+    chrony: Option<bool>,
+    /// Drift that is certainly over this pauses measurement; `500ms` unless told.
     max_drift: Option<Span>,
-    /// How often it is checked.
+    /// How often the sources are asked, at least `1s`; `60s` unless told.
     every: Option<Span>,
 }

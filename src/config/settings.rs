@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    model::{Measurement, StoreSettings},
+    model::{ClockSettings, Measurement, StoreSettings, TimeServer},
     reading::{Entry, Section},
     values::in_words,
 };
@@ -13,6 +13,8 @@ use crate::domain::{Environment, Tier};
 
 /// The longest cadence of tier 1, itself not allowed.
 const TIER_ONE_LIMIT: Duration = Duration::from_secs(10);
+/// The shortest time between two questions to the time sources.
+const CLOCK_SHORTEST: Duration = Duration::from_secs(1);
 /// The shortest interval between two probes of a component.
 const SHORTEST: Duration = Duration::from_millis(10);
 
@@ -37,6 +39,7 @@ pub(super) struct Settings {
     pub(super) measurement: Measurement,
     pub(super) store: StoreSettings,
     pub(super) canary: Vec<Url>,
+    pub(super) clock: ClockSettings,
     pub(super) paces: Paces,
 }
 
@@ -55,6 +58,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Settings {
         measurement,
         store: store(root),
         canary: canary(root),
+        clock: clock(root),
         paces: Paces { tiers, timeout },
     }
 }
@@ -177,4 +181,31 @@ fn canary(root: &Section<'_, '_>) -> Vec<Url> {
     let canary = section.get("canary").and_then(|entry| entry.list()).unwrap_or_default();
     section.close();
     canary.iter().filter_map(Entry::http_url).collect()
+}
+
+fn clock(root: &Section<'_, '_>) -> ClockSettings {
+    let mut clock = ClockSettings::default();
+    let Some(section) = root.get("clock").and_then(|entry| entry.section("[clock]")) else { return clock };
+    for entry in section.get("ntp").and_then(|entry| entry.list()).unwrap_or_default() {
+        let Some(text) = entry.line() else { continue };
+        match TimeServer::parse(text) {
+            Some(server) if clock.ntp.contains(&server) => entry.wrong("it is named twice"),
+            Some(server) => clock.ntp.push(server),
+            None => entry.wrong("it must be a host, for example \"time.example.com\" or \"192.0.2.1:123\""),
+        }
+    }
+    let flag = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.flag());
+    clock.platform = flag("platform").unwrap_or(clock.platform);
+    clock.chrony = flag("chrony").unwrap_or(clock.chrony);
+    clock.max_drift = section.get("max_drift").and_then(|entry| entry.duration()).unwrap_or(clock.max_drift);
+    if let Some(entry) = section.get("every")
+        && let Some(every) = entry.duration()
+    {
+        if every < CLOCK_SHORTEST {
+            entry.wrong(format!("it must be at least {}", in_words(CLOCK_SHORTEST)));
+        }
+        clock.every = every;
+    }
+    section.close();
+    clock
 }

@@ -36,6 +36,15 @@ pub fn show(config: &Config) -> String {
         page.section("[runner]");
         page.put("canary", config.canary.iter().map(|url| Value::from(url.as_str())).collect::<Vec<_>>());
     }
+    page.section("[clock]");
+    page.put(
+        "ntp",
+        config.clock.ntp.iter().map(|server| Value::from(server.to_string())).collect::<Vec<_>>(),
+    );
+    page.put("platform", config.clock.platform);
+    page.put("chrony", config.clock.chrony);
+    page.put("max_drift", in_words(config.clock.max_drift));
+    page.put("every", in_words(config.clock.every));
     for platform in config.platforms.values() {
         show_platform(&mut page, platform);
     }
@@ -139,6 +148,7 @@ fn reference(secret: &Secret) -> Value {
         Secret::Env(name) => ("env", Value::from(name.as_str())),
         Secret::File(path) => ("file", Value::from(path.display().to_string())),
         Secret::Command(words) => ("command", Value::from(words.clone())),
+        Secret::Simulated => ("simulated", Value::from(true)),
     };
     Value::Table(Table::from_iter([(key.to_owned(), value)]))
 }

@@ -29,7 +29,6 @@ pub(super) fn read(root: &Section<'_, '_>, known: &Known<'_>) {
     alerting(root);
     deliveries(root);
     prometheus(root);
-    clock(root);
 }
 
 /// A table of that name, with the finding that it is without effect.
@@ -278,18 +277,5 @@ fn prometheus(root: &Section<'_, '_>) {
         return;
     };
     section.get("listen").and_then(|entry| entry.listen());
-    section.close();
-}
-
-fn clock(root: &Section<'_, '_>) {
-    let Some(section) =
-        table(root, "clock", "the clock guard is not built in this version; the clock's state is unknown")
-    else {
-        return;
-    };
-    section.get("ntp").map(|entry| entry.lines());
-    section.get("platform").and_then(|entry| entry.flag());
-    section.get("max_drift").and_then(|entry| entry.duration());
-    section.get("every").and_then(|entry| entry.duration());
     section.close();
 }

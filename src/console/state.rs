@@ -156,8 +156,8 @@ impl State {
     #[must_use]
     pub fn shown(&self, now: Now) -> (&Picture, DateTime<Utc>) {
         match &self.frozen {
-            Some(frozen) => (&frozen.picture, frozen.at.wall),
-            None => (&self.picture, now.wall),
+            Some(frozen) => (&frozen.picture, frozen.picture.corrected(frozen.at.wall)),
+            None => (&self.picture, self.picture.corrected(now.wall)),
         }
     }
 
@@ -230,7 +230,8 @@ impl State {
     /// After how long the screen changes though nothing happens; `None` when it never does.
     #[must_use]
     pub fn next_change(&self, now: Now) -> Option<Duration> {
-        let mut soonest = until_next(now.wall, TimeDelta::minutes(1));
+        let wall = self.picture.corrected(now.wall);
+        let mut soonest = until_next(wall, TimeDelta::minutes(1));
         let mut consider = |wait: Option<Duration>| {
             soonest = match (soonest, wait) {
                 (Some(one), Some(other)) => Some(one.min(other)),
@@ -241,7 +242,7 @@ impl State {
             consider(Some(until.since(now.moment)));
         }
         if self.counts_seconds(now) {
-            consider(until_next(now.wall, TimeDelta::seconds(1)));
+            consider(until_next(wall, TimeDelta::seconds(1)));
         }
         if self.view == View::Log {
             consider(Some(Duration::from_secs(1)));
@@ -252,7 +253,7 @@ impl State {
                 // A moment later, because a value is old when it is older than two cadences.
                 consider(
                     old_at
-                        .and_then(|at| (at - now.wall).to_std().ok())
+                        .and_then(|at| (at - wall).to_std().ok())
                         .map(|wait| wait + Duration::from_millis(1)),
                 );
             }
@@ -263,10 +264,11 @@ impl State {
     /// Whether the screen shows something that counts seconds: a burn-down, a wait, how long it has been frozen.
     #[must_use]
     pub fn counts_seconds(&self, now: Now) -> bool {
+        let wall = self.picture.corrected(now.wall);
         self.frozen.is_some()
             || self.picture.components.iter().any(|component| component.outage.is_some())
             || self.picture.platforms.values().any(|platform| {
-                platform.throttled && platform.throttled_until.is_some_and(|until| until > now.wall)
+                platform.throttled && platform.throttled_until.is_some_and(|until| until > wall)
             })
     }
 

@@ -36,6 +36,8 @@ pub enum Event {
     Unmeasured(UnmeasuredEvent),
     /// What is known of the runner's clock.
     Clock(ClockEvent),
+    /// Somebody is to do something about it, or no longer.
+    Alert(AlertEvent),
     /// A platform throttles us, or no longer does.
     Budget(BudgetEvent),
     /// The login of a platform works or fails.
@@ -243,6 +245,83 @@ pub struct ClockEvent {
     pub stratum: Option<u8>,
     /// What follows from it.
     pub state: ClockState,
+    /// What is taken off the wall clock in every timestamp: the offset where it is larger than its error, else zero.
+    #[serde(default)]
+    pub correction_ms: f64,
+    /// What each source says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ClockSource>,
+}
+
+/// What one time source says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClockSource {
+    /// Its name: `chrony`, `ntp time.example.com`, `platform genesys`.
+    pub name: String,
+    /// Local minus true time, by it.
+    pub offset_ms: f64,
+    /// How wrong that may be.
+    pub error_ms: f64,
+    /// Its stratum, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<u8>,
+    /// Whether it is among those that agree.
+    pub agrees: bool,
+}
+
+/// Something that asks for a person's help.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertEvent {
+    /// When.
+    #[serde(with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// What it is about: `component:ID`, `platform:NAME`, `clock`.
+    pub scope: String,
+    /// The component, where it is about one.
+    pub component_id: Option<ComponentId>,
+    /// The outage, where it is about one.
+    pub outage_id: Option<String>,
+    /// How grave it is.
+    pub severity: Severity,
+    /// How far it has come.
+    pub state: AlertState,
+    /// Whether nobody is told of it, because a logging mode covers it.
+    pub suppressed: bool,
+    /// What is wrong, and what to do; for a resolved one, what has become of it.
+    pub reason: String,
+}
+
+/// How grave an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody should look.
+    Warning,
+    /// Somebody must act.
+    Critical,
+}
+
+impl Severity {
+    /// The word on screens.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+        }
+    }
+}
+
+/// How far an alert has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// It holds.
+    Firing,
+    /// It holds, and somebody has taken it up.
+    Acknowledged,
+    /// It holds no longer.
+    Resolved,
 }
 
 /// Throttling.
@@ -313,6 +392,7 @@ impl Event {
             Self::Gap(event) => event.at,
             Self::Unmeasured(event) => event.at,
             Self::Clock(event) => event.at,
+            Self::Alert(event) => event.at,
             Self::Budget(event) => event.at,
             Self::Platform(event) => event.at,
             Self::Notice(event) => event.at,
@@ -331,6 +411,7 @@ impl Event {
             Self::Recovery(event) => Some(&event.record.component_id),
             Self::Blip(event) => Some(&event.component_id),
             Self::Unmeasured(event) => Some(&event.component_id),
+            Self::Alert(event) => event.component_id.as_ref(),
             Self::Roster(_)
             | Self::Gap(_)
             | Self::Clock(_)

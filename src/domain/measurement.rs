@@ -9,7 +9,12 @@ mod pace;
 mod records;
 mod telling;
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -18,7 +23,7 @@ pub use self::{
     pace::Pace,
 };
 use super::{
-    ComponentId, Event, Moment, Phase, ProbeReport, Roster, Span, StepReport, StepState, Verdict,
+    ComponentId, Event, Moment, Phase, PlatformId, ProbeReport, Roster, Span, StepReport, StepState, Verdict,
     event::{GapEvent, ProbeEvent},
     record::ClockState,
     time::Now,
@@ -43,7 +48,8 @@ pub struct Measurement {
     places: HashMap<ComponentId, usize>,
     components: Vec<Measured>,
     clock: ClockState,
-    stamp_error: Option<Duration>,
+    /// By how much a platform's stamps may be wrong against the runner's clock, for those that can be compared.
+    stamp_errors: BTreeMap<PlatformId, Duration>,
     ids: fastrand::Rng,
 }
 
@@ -138,7 +144,7 @@ impl Measurement {
             places,
             components,
             clock: ClockState::Unknown,
-            stamp_error: None,
+            stamp_errors: BTreeMap::new(),
             ids: fastrand::Rng::with_seed(seed),
         }
     }
@@ -161,11 +167,11 @@ impl Measurement {
         self.components.get(place).map_or(Phase::Unobserved, |component| component.tracker.phase())
     }
 
-    /// What is known of the runner's clock from now on. `stamp_error` is by how much a platform's stamp may be wrong against it;
-    /// `None` when the two cannot be compared.
-    pub fn set_clock(&mut self, state: ClockState, stamp_error: Option<Duration>) {
+    /// What is known of the runner's clock from now on. `stamp_errors` says by how much a platform's stamps may be wrong
+    /// against it; those of platforms that are not in it cannot be compared.
+    pub fn set_clock(&mut self, state: ClockState, stamp_errors: BTreeMap<PlatformId, Duration>) {
         self.clock = state;
-        self.stamp_error = stamp_error;
+        self.stamp_errors = stamp_errors;
     }
 
     /// The initial phase of every component, told once at the start.
@@ -223,18 +229,15 @@ impl Measurement {
                 .iter()
                 .filter_map(|step| Some((&*step.name, step.restored_at?)))
                 .collect(),
-            stamp_error: self.stamp_error,
+            stamp_error: self.stamp_errors.get(&self.roster.components[place].platform).copied(),
+            clock: self.clock,
             failing,
         };
         let bad_evidence: Vec<(ComponentId, Span)> =
             judgement.failing.iter().map(|failing| (failing.part.clone(), failing.evidence)).collect();
-        let was_troubled = tracker.is_troubled();
         let rules = &self.components[place].rules;
         let (counted, changes) = tracker.judge(&judgement, rules, now, || new_id(now, &mut ids));
         self.ids = ids;
-        if !was_troubled && let Some(outage) = tracker.outage_mut() {
-            outage.clock_unsafe = self.clock == ClockState::Unsafe;
-        }
         self.components[place].tracker = tracker;
         for change in changes {
             events.extend(self.tell(place, change, now, judged.reason.as_deref()));

@@ -187,7 +187,7 @@ impl Picture {
                     self.notices.remove(&notice.about);
                 }
             }
-            Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) => {}
+            Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) | Event::Alert(_) => {}
         }
         if is_notable(event) {
             self.notable.push_back(Arc::clone(event));
@@ -235,6 +235,15 @@ impl Picture {
             self.roster.window,
             now,
         )
+    }
+
+    /// The true time by what is known of the runner's clock, when that shows `wall`: as the engine itself corrects what it
+    /// tells.
+    #[must_use]
+    pub fn corrected(&self, wall: DateTime<Utc>) -> DateTime<Utc> {
+        let ahead = self.clock.as_ref().map_or(0.0, |clock| clock.correction_ms);
+        let ahead = chrono::TimeDelta::nanoseconds((ahead * 1e6) as i64);
+        wall.checked_sub_signed(ahead).unwrap_or(wall)
     }
 
     fn component_mut(&mut self, id: &ComponentId) -> Option<&mut ComponentPicture> {

@@ -52,6 +52,18 @@ pub enum ClockState {
     Unknown,
 }
 
+impl ClockState {
+    /// The one that says less for the figures.
+    #[must_use]
+    pub const fn or_worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unsafe, _) | (_, Self::Unsafe) => Self::Unsafe,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Ok, Self::Ok) => Self::Ok,
+        }
+    }
+}
+
 /// What ended an outage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -105,7 +117,7 @@ pub struct RecoveryRecord {
     pub served_by: Option<String>,
     /// `logging` only if it covered T_detect to T_restore.
     pub mode: Mode,
-    /// What was known of the runner's clock.
+    /// What was known of the runner's clock at T_detect and T_restore, whichever says less for them.
     pub clock: ClockState,
     /// The drill that caused it.
     pub drill_id: Option<String>,

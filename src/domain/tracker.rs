@@ -17,7 +17,7 @@ pub use self::{
     chain::{Chain, FailedStep},
     outage::{Failing, Outage},
 };
-use super::{ComponentId, Moment, Phase, Span, StepReport, Verdict, time::Now};
+use super::{ComponentId, Moment, Phase, Span, StepReport, Verdict, record::ClockState, time::Now};
 
 /// How many good probes are remembered to find the last one that ended before a failure began; probes overlap only in a
 /// burst, where at most a handful are under way.
@@ -59,6 +59,8 @@ pub struct Judgement<'a> {
     pub restored_at: Vec<(&'a str, DateTime<Utc>)>,
     /// How far a platform's stamps can be trusted; `None` when the clocks cannot be compared.
     pub stamp_error: Option<Duration>,
+    /// What is known of the runner's clock.
+    pub clock: ClockState,
 }
 
 /// What a verdict changed.
@@ -92,6 +94,8 @@ pub struct Closed {
     pub served_by: Option<String>,
     /// In which the true duration lies.
     pub bounds: Bounds,
+    /// What was known of the runner's clock at T_detect and T_restore, whichever says less for them.
+    pub clock: ClockState,
 }
 
 /// What became of a verdict's evidence.
@@ -227,7 +231,7 @@ impl Tracker {
         let first_end = self.last_restore.map_or(first_end, |restored| first_end.max(restored));
         let served = &self.served;
         let outage = self.outage.get_or_insert_with(|| {
-            Outage::draft(new_id(), first_end, now.wall_at(first_end), served.clone())
+            Outage::draft(new_id(), first_end, now.wall_at(first_end), served.clone(), judgement.clock)
         });
         for failing in &fresh {
             outage.count(failing, judgement.stamp_error, now);
@@ -305,6 +309,7 @@ impl Tracker {
         self.phase = Phase::Up;
         changes.push(Change::Closed(Box::new(Closed {
             t_restore: run.first_end,
+            clock: outage.clock.or_worse(run.clock),
             served_by: run.served_by,
             bounds,
             outage,

@@ -3,12 +3,15 @@
 //! Invariants: everything here is synchronous and never blocks; a recovery is told only once it is on disk; the same
 //! function folds events into the engine's picture as into every console's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
 
 use super::Listener;
 use crate::{
     domain::{
         Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
+        clock::Judged,
         event::{NoticeEvent, RecoveryEvent},
         measurement::{KeptAt, Measurement, Pace, Thresholds},
         time::Now,
@@ -30,6 +33,10 @@ pub(super) struct Core {
     store: StoreHandle,
     stored: Stored,
     boot_id: String,
+    /// By how much the wall clock may be wrong.
+    wall_error: Option<Duration>,
+    /// By how much the machine's own wall clock is ahead of the one that this goes by.
+    correction: TimeDelta,
     /// When each component's state was last handed to the store.
     kept: Vec<Option<Moment>>,
     /// The pace that each component was last told.
@@ -76,6 +83,8 @@ impl Core {
             store,
             stored,
             boot_id,
+            wall_error: None,
+            correction: TimeDelta::zero(),
             kept: vec![None; number],
             paces: vec![None; number],
             unstored: 0,
@@ -110,8 +119,7 @@ impl Core {
             );
             self.notice(now, &format!("outage of {id}"), true, text);
         }
-        // No time source is asked yet, so nobody knows how wrong the wall clock was over a reboot.
-        let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error: None };
+        let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error: self.wall_error };
         for event in self.measurement.take_up(past.kept, &here) {
             self.publish(event);
         }
@@ -121,6 +129,20 @@ impl Core {
         for text in past.notices {
             self.notice(now, "the past", true, text);
         }
+    }
+
+    /// Which boot of the machine this is.
+    pub(super) fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Takes what is known of the clock. `unapplied` is what of the correction, in nanoseconds, is not taken off yet.
+    pub(super) fn set_clock(&mut self, judged: &Judged, unapplied: i64) {
+        let more = Duration::from_nanos(unapplied.unsigned_abs());
+        let errors = judged.stamp_errors.iter().map(|(id, error)| (id.clone(), *error + more)).collect();
+        self.measurement.set_clock(judged.state, errors);
+        self.wall_error = judged.wall_error.map(|error| error + more);
+        self.correction = TimeDelta::nanoseconds(judged.correction.saturating_sub(unapplied));
     }
 
     /// Takes one probe's report.
@@ -235,7 +257,10 @@ impl Core {
     fn save_status(&mut self, now: Now) {
         // The store renews the file only when it says something else, or has grown old.
         if std::mem::take(&mut self.status_changed) || now.wall.timestamp() % 5 == 0 {
-            self.store.save_status(StatusFile::of(&self.picture, now.wall, std::process::id()));
+            let mut status = StatusFile::of(&self.picture, now.wall, std::process::id());
+            // Other processes go by the machine's own clock.
+            status.at = now.wall.checked_add_signed(self.correction).unwrap_or(now.wall);
+            self.store.save_status(status);
         }
     }
 
@@ -257,7 +282,7 @@ impl Core {
     }
 
     fn progress(&self, place: usize, now: Now) -> Option<Progress> {
-        let (component_id, kept) = self.measurement.keep(place, now, &self.boot_id)?;
+        let (component_id, kept) = self.measurement.keep(place, now, &self.boot_id, self.wall_error)?;
         let state = match serde_json::to_string(&kept) {
             Ok(state) => state,
             Err(error) => {

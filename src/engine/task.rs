@@ -10,11 +10,12 @@ use tokio::{
 use super::{
     Request, Setup,
     core::{Beginning, Core, NewPace},
+    guard::ClockWatch,
     logins::Logins,
     past::Past,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{Corrected, SharedClock},
     config::model::Config,
     domain::{Command, Event, Moment, RecoveryRecord, event::BudgetEvent, measurement::Thresholds},
     probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle},
@@ -29,6 +30,10 @@ const BATCH: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When this task has not run for so long, nothing was seen in between.
 const ASLEEP: Duration = Duration::from_secs(5);
+/// So much sleep of the machine is a gap, however short the rest of the time that this task did not run.
+const SLEEP: Duration = Duration::from_secs(1);
+/// How long the state from before a reboot waits for the time sources, which tell how long ago that was.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// How often the core is asked what time alone has brought about.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -45,12 +50,15 @@ pub(super) struct Task {
     core: Core,
     config: Arc<Config>,
     clock: SharedClock,
+    watch: ClockWatch,
     seed: u64,
     requests: mpsc::UnboundedReceiver<Request>,
     store: Store,
     logins: Logins,
     /// The last instant at which this task is known to have run.
     awake_at: Moment,
+    /// How long the machine has slept since it was started.
+    asleep: i64,
     /// A probe that began before this instant saw the world before a gap.
     seen_from: Moment,
 }
@@ -69,6 +77,9 @@ impl Task {
         store: Store,
     ) -> Self {
         let Setup { config, clock, seed, folder: _, listeners } = setup;
+        let corrected = Corrected::new(clock);
+        let watch = ClockWatch::start(&config, &corrected, seed);
+        let clock: SharedClock = corrected;
         let thresholds = Thresholds {
             failure: config.measurement.failure_threshold,
             ratio: config.measurement.failure_ratio,
@@ -86,16 +97,18 @@ impl Task {
             }),
             boot_id: boot_id(),
         });
-        let awake_at = clock.moment();
+        let (awake_at, asleep) = (clock.moment(), asleep(&clock));
         Self {
             core,
             logins: Logins::start(&config, &clock, seed),
             config,
             clock,
+            watch,
             seed,
             requests,
             store,
             awake_at,
+            asleep,
             seen_from: Moment::from_nanos(i64::MIN),
         }
     }
@@ -109,10 +122,47 @@ impl Task {
             recoveries = past.recoveries.len(),
             "the engine begins"
         );
+        self.watch.remember(&past.events);
+        let held = self.wait_for_clock(&past).await;
         self.core.begin(past, self.clock.now());
         let mut probes = self.begin_probes();
-        self.probe(&mut probes, ends).await;
+        let mut is_over = false;
+        for request in held {
+            is_over |= self.request(request, &probes.schedule);
+        }
+        if !is_over {
+            self.probe(&mut probes, ends).await;
+        }
         self.end(probes.schedule).await
+    }
+
+    /// Where something was kept before the machine's last start, waits a little for the time sources: only they can tell how
+    /// wrong its length may be. Gives back the requests that came meanwhile.
+    async fn wait_for_clock(&mut self, past: &Past) -> Vec<Option<Request>> {
+        let (boot_id, mut held) = (self.core.boot_id(), Vec::new());
+        let is_wanted =
+            past.kept.iter().any(|(_, kept)| kept.boot_id != boot_id && kept.wall_error.is_some());
+        if !is_wanted {
+            return held;
+        }
+        let patience = Instant::now() + CLOCK_PATIENCE;
+        loop {
+            tokio::select! {
+                biased;
+                request = self.requests.recv() => {
+                    let is_end = matches!(request, None | Some(Request::Stop));
+                    held.push(request);
+                    if is_end {
+                        return held;
+                    }
+                }
+                round = self.watch.next() => {
+                    self.watch.take_early(round, &mut self.core);
+                    return held;
+                }
+                () = tokio::time::sleep_until(patience) => return held,
+            }
+        }
     }
 
     fn begin_probes(&self) -> Probes {
@@ -125,6 +175,7 @@ impl Task {
             self.seed,
             out,
         );
+        self.watch.use_clients(schedule.clients());
         set_paces(&schedule, self.core.paces());
         Probes { schedule, reports }
     }
@@ -153,6 +204,7 @@ impl Task {
                         self.core.publish(Event::Platform(event));
                     }
                 }
+                round = self.watch.next() => self.watch.take(round, &mut self.core),
                 taken = probes.reports.recv_many(&mut batch, BATCH), if !probes.reports.is_closed() => {
                     self.notice_gap();
                     for output in batch.drain(..taken) {
@@ -167,9 +219,20 @@ impl Task {
     fn notice_gap(&mut self) {
         let now = self.clock.now();
         let last = std::mem::replace(&mut self.awake_at, now.moment);
-        if now.moment.since(last) >= ASLEEP {
+        let asleep = asleep(&self.clock);
+        let slept = asleep.saturating_sub(std::mem::replace(&mut self.asleep, asleep));
+        let slept = Duration::from_nanos(u64::try_from(slept).unwrap_or(0));
+        if slept >= SLEEP {
+            self.watch.slept();
+        }
+        if slept >= SLEEP || now.moment.since(last) >= ASLEEP {
             self.seen_from = now.moment;
-            self.core.gap(last, "warroom did not run: suspended, stopped or starved", now);
+            let reason = if slept >= SLEEP {
+                "the machine was suspended"
+            } else {
+                "warroom did not run: stopped or starved"
+            };
+            self.core.gap(last, reason, now);
         }
     }
 
@@ -223,6 +286,7 @@ impl Task {
 
     fn tick(&mut self, schedule: &ScheduleHandle) {
         self.notice_gap();
+        self.watch.look(&mut self.core);
         let paces = self.core.tick(self.clock.now());
         set_paces(schedule, paces);
     }
@@ -263,6 +327,11 @@ async fn sleep_until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// For how many nanoseconds the machine has slept, by its two monotonic clocks.
+fn asleep(clock: &SharedClock) -> i64 {
+    clock.moment().as_nanos().saturating_sub(clock.awake().as_nanos())
 }
 
 /// Which boot of the machine this is; monotonic instants of another one mean nothing here.

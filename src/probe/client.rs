@@ -15,7 +15,7 @@ use hyper::{
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
+use super::{dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
 use crate::{
     clock::SharedClock,
     config::{
@@ -43,6 +43,8 @@ pub struct Client {
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
     pub(crate) line: Line,
+    /// What its answers say of the time.
+    pub(crate) dates: Dates,
     /// Whether the login finds the base URL.
     is_found: bool,
     known: Mutex<Known>,
@@ -122,9 +124,16 @@ impl Client {
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,
+            dates: Dates::default(),
             is_found,
             known: Mutex::new(Known { home, routes: HashMap::new() }),
         })
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub const fn platform(&self) -> &PlatformId {
+        &self.platform
     }
 
     /// Whether it is known already, and for good, where the platform's API is.

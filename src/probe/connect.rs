@@ -9,7 +9,10 @@ use super::{
     failure::{Failure, Kind, Stage},
     resolve::Resolver,
 };
-use crate::{clock::Clock, domain::Timings};
+use crate::{
+    clock::Clock,
+    domain::{Moment, Timings},
+};
 
 /// Time that an address has before the next one is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -21,6 +24,8 @@ pub(crate) struct Progress {
     pub(crate) timings: Timings,
     /// Requests that were sent, those that follow a redirect or replace a swallowed one included.
     pub(crate) sent: u32,
+    /// When the last request that was answered was sent, and when the head of its answer was there.
+    pub(crate) between: Option<(Moment, Moment)>,
 }
 
 /// Resolves the host, unless it is an address, and opens a connection to one of its addresses.

@@ -1,6 +1,9 @@
-//! Whether a failure may be our own network's: canaries, and all platforms failing at one instant.
+//! Whether a failure may be our own network's: canaries, all platforms failing at one instant, no name that resolves.
 //!
 //! Invariants: only transport failures are doubted; a canary that fails while a platform answers is ignored.
+
+mod looks;
+mod witness;
 
 use std::{
     sync::{
@@ -11,17 +14,13 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::{
-    sync::{Notify, OnceCell},
-    time::Instant,
-};
+use tokio::sync::{Notify, OnceCell};
 use url::Url;
 
+use self::looks::{FRESH_FOR, Looks};
+pub(crate) use self::witness::Witness;
 use super::tls;
 use crate::domain::{Moment, Span};
-
-/// How long one look at the canaries is good for.
-const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// How long a canary may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -107,18 +106,10 @@ impl Sights {
 pub struct Canary {
     urls: Vec<Url>,
     client: OnceCell<reqwest::Client>,
-    last: tokio::sync::Mutex<Option<Look>>,
+    looks: Looks,
     ignored: AtomicBool,
     /// Woken when a failure is taken for our own, which a dead canary must not do for long.
     accused: Notify,
-}
-
-/// One look at the canaries.
-#[derive(Clone, Copy, Debug)]
-struct Look {
-    begun: Instant,
-    ended: Instant,
-    answered: bool,
 }
 
 impl Canary {
@@ -128,7 +119,7 @@ impl Canary {
         Arc::new(Self {
             urls: urls.to_vec(),
             client: OnceCell::new(),
-            last: tokio::sync::Mutex::new(None),
+            looks: Looks::default(),
             ignored: AtomicBool::new(false),
             accused: Notify::new(),
         })
@@ -151,28 +142,12 @@ impl Canary {
 
     /// Whether any canary answers, by a look that ended at most a second ago or began after this was asked.
     pub async fn answers(&self) -> bool {
-        let asked = Instant::now();
-        let mut last = self.last.lock().await;
-        if let Some(look) = *last
-            && (look.begun >= asked || look.ended.elapsed() < FRESH_FOR)
-        {
-            return look.answered;
-        }
-        self.look_again(&mut last).await
+        self.looks.recent(self.look()).await
     }
 
     /// Whether any canary answers, by a look that begins now.
     async fn answers_now(&self) -> bool {
-        let mut last = self.last.lock().await;
-        self.look_again(&mut last).await
-    }
-
-    async fn look_again(&self, last: &mut Option<Look>) -> bool {
-        let begun = Instant::now();
-        let answered = self.look().await;
-        // A silent canary takes longer than a look is good for: its age counts from its end.
-        *last = Some(Look { begun, ended: Instant::now(), answered });
-        answered
+        self.looks.now(self.look()).await
     }
 
     /// Any HTTP answer counts, whatever its status: something is there.

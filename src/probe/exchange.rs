@@ -170,7 +170,12 @@ impl Client {
         pass: Option<Pass>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
-        progress.timings.first_byte = Some(self.clock.moment().since(sent));
+        let received = self.clock.moment();
+        progress.timings.first_byte = Some(received.since(sent));
+        progress.between = Some((sent, received));
+        if route.is_home {
+            self.dates.note(response.headers(), sent, received);
+        }
         progress.stage = Stage::Reading;
         let (head, body) = response.into_parts();
         let body = read_body(body).await?;

@@ -21,6 +21,8 @@ pub(crate) struct Failure {
 pub(crate) enum Kind {
     /// Nothing answered: the one kind that may be our own network's.
     Transport,
+    /// Nobody answered what the host's name stands for: our own resolver's failure, unless it knows other names.
+    Unresolved,
     /// The other side answered, and wrongly.
     Answer,
     /// This machine could not even ask: no file handle, no trust roots.
@@ -30,6 +32,10 @@ pub(crate) enum Kind {
 impl Failure {
     pub(crate) fn transport(reason: &str) -> Self {
         Self { kind: Kind::Transport, reason: clean(reason, LONGEST) }
+    }
+
+    pub(crate) fn unresolved(reason: &str) -> Self {
+        Self { kind: Kind::Unresolved, reason: clean(reason, LONGEST) }
     }
 
     pub(crate) fn answer(reason: &str) -> Self {
@@ -114,7 +120,7 @@ impl Stage {
             Self::Queueing => {
                 Failure::ours(&format!("this machine's resolver hangs: no lookup within {after}"))
             }
-            Self::Resolving => Failure::transport(&format!("name not resolved within {after}")),
+            Self::Resolving => Failure::unresolved(&format!("name not resolved within {after}")),
             Self::Connecting => Failure::transport(&format!("no connection within {after}")),
             Self::Handshaking => Failure::transport(&format!("no TLS handshake within {after}")),
             Self::Waiting => Failure::transport(&format!("no answer within {after}")),

@@ -79,6 +79,8 @@ pub struct Judged {
     pub report: Option<ProbeReport>,
     /// Whether it is bad because nothing answered, which may be our own network's fault.
     pub transport_failure: bool,
+    /// Whether it is bad because nobody said what the host's name stands for.
+    pub unresolved: bool,
     /// What it learnt about its platform.
     pub signals: Signals,
     /// What is to be cleaned up.
@@ -128,6 +130,7 @@ struct Run<'a> {
     captured: Vec<String>,
     steps: Vec<StepReport>,
     transport: Vec<bool>,
+    unresolved: Vec<bool>,
     served_by: Option<String>,
     signals: Signals,
     start: Moment,
@@ -287,6 +290,7 @@ impl<'a> Run<'a> {
             vars: Cow::Borrowed(&journey.component.vars),
             captured: Vec::new(),
             transport: vec![false; steps.len()],
+            unresolved: vec![false; steps.len()],
             steps,
             served_by: None,
             signals: Signals::default(),
@@ -321,7 +325,8 @@ impl<'a> Run<'a> {
 
     fn take(&mut self, place: usize, outcome: Outcome) {
         self.signals.add(outcome.signals);
-        self.transport[place] = outcome.kind == Some(Kind::Transport);
+        self.unresolved[place] = outcome.kind == Some(Kind::Unresolved);
+        self.transport[place] = matches!(outcome.kind, Some(Kind::Transport | Kind::Unresolved));
         if outcome.served_by.is_some() {
             self.served_by = outcome.served_by;
         }
@@ -352,6 +357,7 @@ impl<'a> Run<'a> {
         Judged {
             report: None,
             transport_failure: false,
+            unresolved: false,
             signals: self.signals,
             leftovers: self.leftovers(None),
         }
@@ -385,10 +391,15 @@ impl<'a> Run<'a> {
             burst: order.burst,
             steps: self.steps.clone(),
         };
-        let transport_failure =
-            finding.verdict.is_bad() && finding.failing.is_some_and(|place| self.transport[place]);
-        let signals = self.signals;
-        Judged { report: Some(report), transport_failure, signals, leftovers: self.leftovers(permit) }
+        let failed_by =
+            |kind: &[bool]| finding.verdict.is_bad() && finding.failing.is_some_and(|place| kind[place]);
+        Judged {
+            report: Some(report),
+            transport_failure: failed_by(&self.transport),
+            unresolved: failed_by(&self.unresolved),
+            signals: self.signals,
+            leftovers: self.leftovers(permit),
+        }
     }
 
     /// The clean-up steps that can run, and that have something to clean up.

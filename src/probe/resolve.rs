@@ -6,11 +6,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, ToSocketAddrs as _},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use dns_lookup::{LookupErrorKind, lookup_host};
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
@@ -35,7 +36,24 @@ const SHARED_FOR: Duration = Duration::from_millis(500);
 const SLOT_WAIT: Duration = Duration::from_secs(2);
 
 /// What asks the machine; a test brings its own.
-type Ask = fn(&str) -> std::io::Result<Vec<IpAddr>>;
+type Ask = fn(&str) -> Result<Vec<IpAddr>, NoAddress>;
+
+/// Why a name gave no address.
+#[derive(Debug)]
+pub(crate) struct NoAddress {
+    pub(crate) why: NoName,
+    /// In the system's words.
+    pub(crate) text: String,
+}
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoName {
+    /// Somebody who knows says that it does not exist, or has no address.
+    Absent,
+    /// Nobody said anything of it: no server answers, or one that could not find out (SERVFAIL).
+    NoWord,
+}
 
 type Addresses = Result<Arc<[IpAddr]>, Failure>;
 
@@ -61,10 +79,10 @@ pub(crate) struct Resolver {
 
 impl Resolver {
     pub(crate) fn new() -> Self {
-        Self::asking(|host| (host, 0_u16).to_socket_addrs().map(|all| all.map(|one| one.ip()).collect()))
+        Self::asking(ask_machine)
     }
 
-    fn asking(ask: Ask) -> Self {
+    pub(crate) fn asking(ask: Ask) -> Self {
         Self { slots: Arc::new(Semaphore::new(LOOKUPS)), under_way: Arc::default(), ask }
     }
 
@@ -127,15 +145,27 @@ fn begin(host: String, ask: Ask, slots: Arc<Semaphore>, under_way: Table) -> Loo
     Lookup { begun, placed: placed.shared(), addresses: addresses.boxed().shared() }
 }
 
-/// The resolver's words without the prefix that every one of its errors has.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
+/// Asks by getaddrinfo; the meaning of its errors is that of RFC 3493 section 6.1.
+fn ask_machine(host: &str) -> Result<Vec<IpAddr>, NoAddress> {
+    let found = lookup_host(host).map_err(|error| {
+        let why = match error.kind() {
+            LookupErrorKind::NoName | LookupErrorKind::NoData => NoName::Absent,
+            _ => NoName::NoWord,
+        };
+        let text = std::io::Error::from(error).to_string();
+        // Every one of its errors has this prefix.
+        let plain = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+        NoAddress { why, text: plain.to_owned() }
+    })?;
+    Ok(found.collect())
 }
 
-fn in_order(found: std::io::Result<Vec<IpAddr>>) -> Addresses {
+fn in_order(found: Result<Vec<IpAddr>, NoAddress>) -> Addresses {
     let failed = |why: &str| Failure::transport(&format!("name resolution failed: {why}"));
-    let found = found.map_err(|error| failed(&plain(&error)))?;
+    let found = found.map_err(|error| match error.why {
+        NoName::Absent => failed(&error.text),
+        NoName::NoWord => Failure::unresolved(&format!("name resolution failed: {}", error.text)),
+    })?;
     let Some(first) = found.first() else {
         return Err(failed("no address"));
     };

@@ -26,7 +26,7 @@ use url::Url;
 
 use super::{
     client::Client,
-    doubt::{Canary, Sights},
+    doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
@@ -139,6 +139,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
+    clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
     /// No probe begins any more.
     stopping: CancellationToken,
@@ -189,7 +190,11 @@ impl Schedule {
             members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
-        start(members, platforms, &Canary::new(canary), clock, seed, out)
+        let bases = components.iter().map(|component| &component.platform.base_url);
+        let witness = Arc::new(Witness::new(bases.chain(canary)));
+        let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
+        handle.clients = clients;
+        handle
     }
 }
 
@@ -197,6 +202,7 @@ fn start(
     members: Vec<Option<Member>>,
     platforms: Vec<(PlatformId, Option<Rate>)>,
     canary: &Arc<Canary>,
+    witness: &Arc<Witness>,
     clock: &SharedClock,
     seed: u64,
     out: mpsc::Sender<ProbeOutput>,
@@ -234,6 +240,7 @@ fn start(
             platform: Arc::clone(&shared[member.platform]),
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
+            witness: Arc::clone(witness),
             grid: Grid::new(begun, phase, rng.u64(..)),
             pace: receiver,
             now: Arc::clone(&now),
@@ -248,7 +255,7 @@ fn start(
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, lateness, stopping, cancel, tasks, _out: out }
+    ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
@@ -319,6 +326,12 @@ impl ScheduleHandle {
         if let Some(Some(lever)) = self.levers.get(place) {
             lever.now.notify_one();
         }
+    }
+
+    /// The clients of the platforms that are probed.
+    #[must_use]
+    pub fn clients(&self) -> &[Arc<Client>] {
+        &self.clients
     }
 
     /// How late probes started so far, those that waited for an earlier one of their component left out.

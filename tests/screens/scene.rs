@@ -222,6 +222,8 @@ impl Scene {
             error_ms: Some(8.0),
             stratum: Some(2),
             state,
+            correction_ms: 0.0,
+            sources: Vec::new(),
         }));
     }
 

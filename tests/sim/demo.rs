@@ -5,6 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::Value;
 use warroom::{
+    config::model::Secret,
     expression::Expression,
     sim::{self, scenario::State, service::Service},
 };
@@ -15,6 +16,8 @@ use crate::Simulation;
 #[tokio::test(start_paused = true)]
 async fn every_step_of_the_demo_is_answered_in_peace() {
     let sim = Simulation::new(sim::demo_scenario().unwrap());
+    let genesys = sim.token().await;
+    let cxone = sim.access_key("key", "secret").await.json()["access_token"].as_str().unwrap().to_owned();
     let config: toml::Table = sim::demo_config("127.0.0.1:8650".parse().unwrap()).parse().unwrap();
     let components = config["components"].as_array().unwrap();
     assert_eq!(components.len(), 12);
@@ -36,7 +39,9 @@ async fn every_step_of_the_demo_is_answered_in_peace() {
             let path = format!("{base}{filled}");
             let json = step.get("json").map(|json| serde_json::to_string(json).unwrap()).unwrap_or_default();
             let method: Method = method.to_uppercase().parse().unwrap();
-            let answer = sim.ask(method, &path, &[], &json).await.unwrap();
+            let token = if base == "/cxone" { &cxone } else { &genesys };
+            let bearer = format!("Bearer {token}");
+            let answer = sim.ask(method, &path, &[("authorization", &bearer)], &json).await.unwrap();
             assert!(answer.status.is_success(), "{path}: {}", answer.status);
             for (name, source) in step.get("capture").and_then(toml::Value::as_table).into_iter().flatten() {
                 let key = source.as_str().unwrap().trim_start_matches("body.");
@@ -79,5 +84,32 @@ fn the_demo_tells_the_story_that_it_promises() {
         let away =
             (0..cycle).filter(|second| at(start + second, Service::GenesysTrunk).state == State::Failing);
         assert!(away.count() > 20, "the trunk's target of 20 s is not violated");
+    }
+}
+
+#[test]
+fn the_demo_logs_in_without_a_secret_of_the_users() {
+    let config = sim::demo("127.0.0.1:8650".parse().unwrap()).unwrap();
+    assert!(config.roster.demo);
+    let mut logins = 0;
+    for component in &config.components {
+        let known = &config.platforms[&component.platform.id];
+        assert!(std::sync::Arc::ptr_eq(known, &component.platform), "two of {}", known.id);
+        if let Some(login) = &component.platform.login {
+            assert_eq!((&login.id, &login.secret), (&Secret::Simulated, &Secret::Simulated));
+            logins += 1;
+        }
+    }
+    assert!(logins >= 5, "{logins}");
+}
+
+/// Nobody's own config may do without a secret.
+#[test]
+fn no_config_can_name_the_secret_of_the_demo() {
+    for secret in ["{ simulated = true }", "'simulated'", "{ env = 'X', simulated = true }"] {
+        let text =
+            sim::demo_config("127.0.0.1:8650".parse().unwrap()).replace("{ env = \"SIMULATED\" }", secret);
+        let error = warroom::config::parse(&text, "warroom.toml").unwrap_err().to_string();
+        assert!(error.contains("secret"), "{secret}: {error}");
     }
 }

@@ -249,7 +249,12 @@ impl World {
     }
 
     fn save_one(&mut self, place: usize, at: Millis) {
-        self.parts[place].kept = self.measurement.keep(place, self.now(at), &self.boot.to_string());
+        self.parts[place].kept = self.measurement.keep(
+            place,
+            self.now(at),
+            &self.boot.to_string(),
+            self.random.bool().then(|| Duration::from_millis(WALL_ERROR.unsigned_abs())),
+        );
     }
 
     /// The runner is suspended, restarted or rebooted; says when the next such thing comes.

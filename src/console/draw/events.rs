@@ -12,7 +12,7 @@ use crate::{
     },
     domain::{
         Event, Phase, Picture, Verdict,
-        event::{Login, PhaseEvent},
+        event::{AlertState, Login, PhaseEvent, Severity},
         time::Now,
     },
 };
@@ -73,6 +73,7 @@ fn about(event: &Event, picture: &Picture) -> String {
         Event::Budget(budget) => budget.platform.to_string(),
         Event::Platform(platform) => platform.platform.to_string(),
         Event::Notice(notice) => notice.about.clone(),
+        Event::Alert(alert) => alert.scope.clone(),
         _ => "warroom".to_owned(),
     }
 }
@@ -149,6 +150,13 @@ pub(super) fn sentence(
         Event::Platform(_) => ("login works again".to_owned(), role(Role::Text)),
         Event::Notice(notice) if notice.standing => (notice.text.clone(), role(Role::Notice)),
         Event::Notice(notice) => (format!("over: {}", notice.text), role(Role::Text)),
+        Event::Alert(alert) if alert.state == AlertState::Resolved => {
+            (format!("alert over: {}", alert.reason), role(Role::Text))
+        }
+        Event::Alert(alert) => (
+            format!("{}: {}", alert.severity.word(), alert.reason),
+            role(if alert.severity == Severity::Critical { Role::Bad } else { Role::Notice }),
+        ),
         Event::Clock(_) | Event::Probe(_) | Event::Outage(_) | Event::Roster(_) => {
             (format!("{} components", picture.components.len()), role(Role::Text))
         }

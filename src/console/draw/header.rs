@@ -18,6 +18,9 @@ use crate::{
 /// The most notices that are shown at once.
 const NOTICES: usize = 3;
 
+/// From so many milliseconds on an offset is shown in seconds.
+const SECONDS: f64 = 10_000.0;
+
 /// What is said of a clock of which nothing is known.
 const UNKNOWN: &str = "clock unknown";
 
@@ -137,10 +140,11 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
 }
 
 fn time_of_day(state: &State, now: Now) -> String {
+    let wall = state.picture.corrected(now.wall);
     if state.counts_seconds(now) {
-        format!("{}Z", text::time_of_day(now.wall))
+        format!("{}Z", text::time_of_day(wall))
     } else {
-        format!("{:02}:{:02}Z", now.wall.hour(), now.wall.minute())
+        format!("{:02}:{:02}Z", wall.hour(), wall.minute())
     }
 }
 
@@ -148,8 +152,11 @@ fn time_of_day(state: &State, now: Now) -> String {
 fn clock(event: Option<&crate::domain::event::ClockEvent>, theme: &Theme) -> Option<String> {
     let event = event.filter(|event| event.state != ClockState::Unknown)?;
     let offset = event.offset_ms?;
-    let error = event
-        .error_ms
-        .map_or_else(String::new, |error| format!(" {}{}", theme.symbols.plus_minus, error.ceil() as u64));
-    Some(format!("clock {offset:+.0} ms{error}"))
+    let plus_minus = theme.symbols.plus_minus;
+    if offset.abs() >= SECONDS {
+        let error = event.error_ms.map(|error| format!(" {plus_minus}{:.1}", (error / 100.0).ceil() / 10.0));
+        return Some(format!("clock {:+.1} s{}", offset / 1000.0, error.unwrap_or_default()));
+    }
+    let error = event.error_ms.map(|error| format!(" {plus_minus}{}", error.ceil() as u64));
+    Some(format!("clock {offset:+.0} ms{}", error.unwrap_or_default()))
 }

@@ -18,6 +18,9 @@ pub struct Kept {
     pub saved: Now,
     /// Which boot of the machine the monotonic instants belong to.
     pub boot_id: String,
+    /// How wrong the wall clock may have been then at most; `None` when no time source told.
+    #[serde(default)]
+    pub wall_error: Option<Duration>,
     tracker: Tracker,
     last_good: Option<Span>,
 }
@@ -29,8 +32,8 @@ pub struct KeptAt {
     pub boot_id: String,
     /// Now, on both clocks.
     pub now: Now,
-    /// How wrong the wall clock may be at most, counted twice, once for each end of the gap, when the machine was rebooted;
-    /// `None` when no time source tells.
+    /// How wrong the wall clock may be at most now; `None` when no time source tells. Only a reboot makes it matter: then the
+    /// errors of both ends of the gap add up.
     pub wall_error: Option<Duration>,
 }
 
@@ -45,11 +48,18 @@ impl Kept {
 impl Measurement {
     /// A component's state for the disk.
     #[must_use]
-    pub fn keep(&self, place: usize, now: Now, boot_id: &str) -> Option<(ComponentId, Kept)> {
+    pub fn keep(
+        &self,
+        place: usize,
+        now: Now,
+        boot_id: &str,
+        wall_error: Option<Duration>,
+    ) -> Option<(ComponentId, Kept)> {
         let component = self.components.get(place)?;
         let kept = Kept {
             saved: now,
             boot_id: boot_id.to_owned(),
+            wall_error,
             tracker: component.tracker.clone(),
             last_good: component.goods.newest(),
         };
@@ -81,7 +91,7 @@ impl Measurement {
                     now.moment.as_nanos().saturating_sub(away.num_nanoseconds().unwrap_or(i64::MAX));
                 (
                     saved_here.saturating_sub(kept.saved.moment.as_nanos()),
-                    at.wall_error.map(|error| error * 2),
+                    kept.wall_error.zip(at.wall_error).map(|(then, now)| then + now),
                 )
             };
             kept.tracker.carry_over(shift, error);

@@ -46,7 +46,7 @@ impl Measurement {
             failover_mechanism: card.mechanism.clone(),
             served_by: closed.served_by.clone().or_else(|| outage.served_by.clone()),
             mode: Mode::Alerting,
-            clock: self.clock,
+            clock: closed.clock,
             drill_id: None,
             run_id: None,
             restored_by: RestoredBy::Itself,

@@ -37,7 +37,8 @@ impl Measurement {
                 vec![Event::Switch(SwitchEvent { at: now.wall, component_id, from, to })]
             }
             Change::Closed(closed) => {
-                if closed.outage.clock_unsafe || self.clock == ClockState::Unsafe {
+                // What is learnt of the clock between T_restore and its confirmation speaks of T_restore too.
+                if closed.clock.or_worse(self.clock) == ClockState::Unsafe {
                     return vec![Event::Unmeasured(UnmeasuredEvent {
                         at: now.wall,
                         component_id,

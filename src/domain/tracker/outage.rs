@@ -10,7 +10,7 @@ use super::{
     bounds::{Side, Stamp, StampNote},
     chain::{Chain, FailedStep},
 };
-use crate::domain::{ComponentId, Moment, Span, Verdict, time::Now};
+use crate::domain::{ComponentId, Moment, Span, Verdict, record::ClockState, time::Now};
 
 /// One failing part of a bad verdict: the own journey, or one dependency's.
 #[derive(Clone, Debug)]
@@ -26,7 +26,6 @@ pub struct Failing<'a> {
 }
 
 /// An outage, confirmed or still a draft.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that do not exclude each other")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
     /// The id that its record will carry (UUID v7).
@@ -65,8 +64,9 @@ pub struct Outage {
     pub gap: Duration,
     /// Whether the breach of the target was told.
     pub violation_told: bool,
-    /// Whether the runner's clock was unsafe at T_detect.
-    pub clock_unsafe: bool,
+    /// What was known of the runner's clock at T_detect.
+    #[serde(default)]
+    pub clock: ClockState,
     /// How wrong durations are at most that cross a change of the monotonic clock.
     pub clock_error: Duration,
     /// What it had provably lasted when the monotonic clock changed and nothing told how wrong the wall clock was: then only
@@ -107,6 +107,9 @@ pub struct GoodRun {
     pub served_by: Option<String>,
     /// Stamps of the platform for the end of the failure, from the first of them.
     pub restored_stamps: Vec<Stamp>,
+    /// What was known of the runner's clock at the first.
+    #[serde(default)]
+    pub clock: ClockState,
 }
 
 impl Outage {
@@ -115,6 +118,7 @@ impl Outage {
         t_detect: Moment,
         t_detect_wall: DateTime<Utc>,
         served_before: Option<String>,
+        clock: ClockState,
     ) -> Self {
         Self {
             id,
@@ -135,7 +139,7 @@ impl Outage {
             blind_probes: 0,
             gap: Duration::ZERO,
             violation_told: false,
-            clock_unsafe: false,
+            clock,
             clock_error: Duration::ZERO,
             sure_before: None,
             onset_stamps: Vec::new(),
@@ -204,6 +208,7 @@ impl Outage {
         let failed_steps = &self.failed_steps;
         let run = self.run.get_or_insert_with(|| GoodRun {
             count: 0,
+            clock: judgement.clock,
             first_end: judgement.own.end,
             proven_by: judgement
                 .passing

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::{StepReport, Verdict},
     probe::{
-        doubt::{Canary, Sight, Sights},
+        doubt::{Canary, Sight, Sights, Witness},
         journey::{Gate, Judged, Leftovers, Order, Signals},
     },
 };
@@ -47,6 +47,7 @@ pub(super) struct Beat {
     pub(super) platform: Arc<Shared>,
     pub(super) sights: Arc<Sights>,
     pub(super) canary: Arc<Canary>,
+    pub(super) witness: Arc<Witness>,
     pub(super) grid: Grid,
     pub(super) pace: watch::Receiver<Pace>,
     pub(super) now: Arc<Notify>,
@@ -312,20 +313,23 @@ impl Beat {
             // A run in which another step was answered proves a way out.
             let cut_off = !judged.signals.reached
                 && self.sights.failure(self.platform.place, &mut state.sight, report.evidence);
-            let why = self.doubt(cut_off);
+            let why = self.doubt(cut_off, judged.unresolved);
             state.running.push(async move { Ended::Doubted { id, why: why.await } }.boxed());
         }
         state.outbox.push(Entry { id, report, wait });
     }
 
     /// Whether a transport failure is our own, and why.
-    fn doubt(&self, cut_off: bool) -> BoxFuture<'static, Option<&'static str>> {
+    fn doubt(&self, cut_off: bool, unresolved: bool) -> BoxFuture<'static, Option<&'static str>> {
         if cut_off {
             let why = "no platform answers: this machine seems to be cut off";
             return std::future::ready(Some(why)).boxed();
         }
-        let canary = Arc::clone(&self.canary);
+        let (canary, witness) = (Arc::clone(&self.canary), Arc::clone(&self.witness));
         async move {
+            if unresolved && witness.is_lost().await {
+                return Some("no name is resolved: this machine's name resolution seems to be gone");
+            }
             let ours = canary.accuses_us().await;
             ours.then_some("no canary answers either: this machine seems to be cut off")
         }

@@ -76,7 +76,7 @@ fn found(verdict: Verdict) -> Judged {
         steps: Vec::new(),
     };
     let signals = Signals { answered: true, reached: true, ..Signals::default() };
-    Judged { report: Some(report), transport_failure: false, signals, leftovers: None }
+    Judged { report: Some(report), transport_failure: false, unresolved: false, signals, leftovers: None }
 }
 
 fn throttled(wait: Option<u64>) -> Judged {
@@ -109,6 +109,15 @@ fn begin(
     clock: RuntimeClock,
     members: &[(usize, Duration, Arc<Scripted>)],
 ) -> (ScheduleHandle, mpsc::Receiver<ProbeOutput>) {
+    begin_beside(clock, members, Witness::new([]))
+}
+
+/// The same on a machine with this witness of its name resolution.
+fn begin_beside(
+    clock: RuntimeClock,
+    members: &[(usize, Duration, Arc<Scripted>)],
+    witness: Witness,
+) -> (ScheduleHandle, mpsc::Receiver<ProbeOutput>) {
     let (out, outputs) = mpsc::channel(100_000);
     let platforms = members.iter().map(|(platform, ..)| platform + 1).max().unwrap_or(0);
     let platforms = (0..platforms).map(|number| (PlatformId::new(format!("p{number}")), None)).collect();
@@ -120,7 +129,7 @@ fn begin(
         })
         .collect();
     let clock: SharedClock = Arc::new(clock);
-    (start(members, platforms, &Canary::new(&[]), &clock, 42, out), outputs)
+    (start(members, platforms, &Canary::new(&[]), &Arc::new(witness), &clock, 42, out), outputs)
 }
 
 fn reports(outputs: &mut mpsc::Receiver<ProbeOutput>) -> Vec<ProbeReport> {
@@ -420,6 +429,39 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
     let verdicts: Vec<_> = reports(&mut outputs).iter().map(|report| report.verdict).collect();
     assert!(!verdicts.contains(&Verdict::Blind) && verdicts.contains(&Verdict::Down));
     handle.stop().await;
+}
+
+/// A runner whose resolver is gone must not open an outage for its one platform, from the first bad verdict on; a name that
+/// alone gets no word among others, and one that does not exist, are the platform's.
+#[tokio::test(start_paused = true)]
+async fn name_resolution_gone_altogether_is_our_own() {
+    use crate::probe::resolve::{NoAddress, NoName, Resolver};
+    let ask = |host: &str| match host {
+        "known" => Ok(vec![std::net::IpAddr::from([127, 0, 0, 1])]),
+        _ => Err(NoAddress { why: NoName::NoWord, text: "temporary".to_owned() }),
+    };
+    for (names, unresolved, verdict) in [
+        (vec!["gone"], true, Verdict::Blind),
+        (vec!["gone", "known"], true, Verdict::Down),
+        (vec!["gone"], false, Verdict::Down),
+    ] {
+        let clock = clock();
+        let witness = Witness::asking(names.iter().map(|name| (*name).to_owned()), Resolver::asking(ask));
+        let fails =
+            Scripted::new(clock, move |_, _, _| (millis(10), Judged { unresolved, ..unreachable_now() }));
+        let (handle, mut outputs) = begin_beside(clock, &[(0, Duration::from_secs(1), fails)], witness);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let reports = reports(&mut outputs);
+        assert!(
+            reports.len() >= 4 && reports.iter().all(|one| one.verdict == verdict),
+            "{names:?}: {reports:?}"
+        );
+        if verdict == Verdict::Blind {
+            let reason = reports[0].reason.as_deref().unwrap();
+            assert!(reason.contains("name resolution seems to be gone"), "{reason}");
+        }
+        handle.stop().await;
+    }
 }
 
 /// One dead component on each of two platforms must not hide what the other one does.

@@ -31,7 +31,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
 }
 
 async fn token(visit: Visit, body: Bytes) -> Response {
-    let granted = body == "grant_type=client_credentials";
+    let granted = url::form_urlencoded::parse(&body)
+        .any(|(key, value)| key == "grant_type" && value == "client_credentials");
     let settings = visit.settings("genesys");
     let admitted = visit.basic().is_some_and(|(id, secret)| settings.admits(&id, &secret));
     let token = visit.issue("genesys", Kind::Access);
