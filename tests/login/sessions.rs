@@ -124,6 +124,24 @@ async fn a_refused_token_is_renewed_once_for_all() {
     assert_eq!((cloud.logins(), session.standing()), (2, Standing::Ok));
 }
 
+/// Tokens that are revoked one soon after the other are renewed each time, as long as they were renewed in between.
+#[tokio::test]
+async fn a_token_revoked_soon_after_a_renewal_is_renewed_again() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    cloud.set(Mood::Grants { life: 20, after: Duration::ZERO });
+    let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
+    let (_session, journeys) = begin(&config, &clock());
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.revoke();
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    pass_time(Duration::from_secs(18)).await;
+    until("the renewal", || cloud.logins() == 3).await;
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.revoke();
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    assert_eq!(cloud.logins(), 4);
+}
+
 /// A component behind a door of its own must be blind alone, and must not have the platform log in for ever.
 #[tokio::test]
 async fn a_path_that_refuses_every_token_is_blind_alone() {
