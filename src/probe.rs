@@ -11,6 +11,7 @@ mod exchange;
 mod failure;
 pub mod foreign;
 pub mod journey;
+mod listing;
 mod plan;
 mod pool;
 mod resolve;

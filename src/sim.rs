@@ -1,7 +1,8 @@
 //! Simulated platforms on one listener: Genesys Cloud, `CXone` and a contact centre's own systems.
 //!
 //! Each platform lives under a path prefix of its own (`/genesys`, `/cxone`, `/edge`, `/wem`, `/wfm`, `/archive`,
-//! `/backup`), so that `http://ADDRESS/genesys` is its base URL. What they answer follows a [`Scenario`].
+//! `/backup`), so that `http://ADDRESS/genesys` is its base URL; at the same address, `sip:ADDRESS` is a SIP trunk by UDP.
+//! What they answer follows a [`Scenario`].
 //!
 //! Invariants: what a platform answers depends on the scenario, the time since the start, the seed, the number of the
 //! request, and a small bounded state (counts of requests, rows and records that were written) alone, so that nothing
@@ -16,6 +17,7 @@ mod local;
 mod records;
 pub mod scenario;
 pub mod service;
+mod sip;
 mod spoil;
 mod tokens;
 mod wire;
@@ -39,7 +41,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     sync::Semaphore,
     task::JoinSet,
 };
@@ -89,13 +91,15 @@ struct Asked {
 #[derive(Clone, Debug)]
 pub struct Platforms {
     router: TowerToHyperService<Router>,
+    world: Arc<World>,
 }
 
 impl Platforms {
     /// Makes them.
     #[must_use]
     pub fn new(scenario: Scenario, clock: SharedClock, seed: u64) -> Self {
-        Self { router: TowerToHyperService::new(router(Arc::new(World::new(scenario, clock, seed)))) }
+        let world = Arc::new(World::new(scenario, clock, seed));
+        Self { router: TowerToHyperService::new(router(Arc::clone(&world))), world }
     }
 
     /// Answers one request without any network; `None` where the connection would be closed without an answer.
@@ -111,9 +115,22 @@ impl Platforms {
         }
     }
 
-    /// Answers on `listener` for ever. Dropping the future closes the listener and every connection.
-    pub fn serve(self, listener: TcpListener) -> impl Future<Output = Infallible> + Send {
-        accept(listener, self)
+    /// Answers on `listener` for ever, and SIP datagrams at the same address. Dropping the future closes both and every
+    /// connection.
+    pub async fn serve(self, listener: TcpListener) -> Infallible {
+        let datagrams = async { UdpSocket::bind(listener.local_addr()?).await };
+        let socket = match datagrams.await {
+            Ok(socket) => socket,
+            Err(error) => {
+                warn!("the simulated SIP trunk does not answer: no UDP port for it: {error}");
+                return accept(listener, self).await;
+            }
+        };
+        let world = Arc::clone(&self.world);
+        tokio::select! {
+            never = accept(listener, self) => never,
+            never = sip::serve(socket, world) => never,
+        }
     }
 }
 

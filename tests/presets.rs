@@ -8,3 +8,8 @@ mod configs;
 mod endpoints;
 #[path = "presets/folder.rs"]
 mod folder;
+#[path = "presets/listing.rs"]
+mod listing;
+#[path = "probe/server.rs"]
+#[expect(dead_code, reason = "the probe tests use more of it")]
+mod server;

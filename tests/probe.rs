@@ -9,14 +9,20 @@ mod setup;
 
 #[path = "probe/canary.rs"]
 mod canary;
+#[path = "probe/certificates.rs"]
+mod certificates;
 #[path = "probe/connections.rs"]
 mod connections;
 #[path = "probe/expressions.rs"]
 mod expressions;
 #[path = "probe/hostile.rs"]
 mod hostile;
+#[path = "probe/hostile_tls.rs"]
+mod hostile_tls;
 #[path = "probe/journeys.rs"]
 mod journeys;
+#[path = "probe/listing.rs"]
+mod listing;
 #[path = "probe/phone.rs"]
 mod phone;
 #[path = "probe/schedule.rs"]

@@ -35,6 +35,8 @@ mod network;
 mod scenarios;
 #[path = "sim/shapes.rs"]
 mod shapes;
+#[path = "sim/sip.rs"]
+mod sip;
 #[path = "sim/transactions.rs"]
 mod transactions;
 

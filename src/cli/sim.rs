@@ -61,6 +61,7 @@ pub fn run(_global: &Global, args: &Args, output: &mut Output) -> Outcome {
         let address = listener.local_addr()?;
         output.line(&format!("the simulated platforms answer at http://{address}"))?;
         output.line("base URLs of a config for them: that address and /genesys, /cxone, /edge, /wem, /wfm, /archive or /backup")?;
+        output.line(&format!("a SIP trunk answers at sip:{address};transport=udp"))?;
         if demands_login {
             output.line("Genesys Cloud and CXone ask for a login: any id and secret will do unless the scenario names some")?;
         }

@@ -27,6 +27,8 @@ const REFUSED: Duration = Duration::from_hours(1);
 const SLOWER: Duration = Duration::from_mins(2);
 /// The reference id of a clock that follows only itself: 127.127.1.1.
 const ITSELF: [u8; 4] = [127, 127, 1, 1];
+/// Codes with which a server asks not to be asked so (RFC 5905 section 7.4); with others it only says how it is.
+const KISSES: [&str; 3] = ["DENY", "RSTR", "RATE"];
 /// Seconds from 1900, where NTP begins to count, to 1970.
 const UNIX_EPOCH: i64 = 2_208_988_800;
 /// Seconds after which NTP's count of them begins anew.
@@ -169,15 +171,13 @@ impl Exchange {
     fn read(&self) -> Result<Sample, SntpError> {
         let packet = &self.packet;
         let stratum = packet[1];
-        if stratum == 0 {
-            let code: String = packet[12..16]
-                .iter()
-                .map(|byte| char::from(*byte))
-                .filter(char::is_ascii_alphanumeric)
-                .collect();
-            return Err(SntpError::Kiss(code));
+        if stratum == 0
+            && let Some(code) = KISSES.iter().find(|code| packet[12..16] == *code.as_bytes())
+        {
+            return Err(SntpError::Kiss((*code).to_owned()));
         }
-        if packet[0] >> 6 == 3 || stratum >= 16 {
+        // Stratum 16 is sent as 0.
+        if packet[0] >> 6 == 3 || stratum == 0 || stratum >= 16 {
             return Err(SntpError::Unsynchronised);
         }
         if self.is_here && packet[12..16] == ITSELF {

@@ -273,8 +273,11 @@ fn retry(
 /// How old another component's answer to the same request may be.
 fn shared(section: &Section<'_, '_>, around: &Surroundings<'_>, is_own: bool) -> Option<Duration> {
     let entry = section.get("shared")?;
-    let age = entry.duration()?;
-    if age > around.cadence {
+    let mut age = entry.duration()?;
+    if around.presets.is_none() {
+        // A preset is taken at every cadence.
+        age = age.min(around.cadence);
+    } else if age > around.cadence {
         entry.wrong(format!("it must not be longer than the cadence, {}", in_words(around.cadence)));
     }
     let asks = ["get", "head", "post"].into_iter().any(|key| section.get(key).is_some());

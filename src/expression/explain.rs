@@ -13,6 +13,8 @@ use super::scope::{Failure, Scope, is_true, scalar_text};
 
 /// Longest value shown, in characters.
 const VALUE: usize = 60;
+/// Longest list that is shown by its elements.
+const ELEMENTS: usize = 4;
 /// Longest error shown, in characters.
 const ERROR: usize = 160;
 
@@ -203,7 +205,17 @@ fn reason(scope: &Scope<'_>, half: &IdedExpr, failure: &Failure) -> String {
     }
 }
 
-/// A value as it is shown: texts in quotes, lists and maps by their size, cleaned and cut.
+/// The elements of a short list of texts, numbers and flags.
+fn elements(list: &CelList) -> Option<String> {
+    let items = list.inner();
+    let scalar = |item: &dyn Val| scalar_text(item).map(|_| shown(item));
+    let all: Option<Vec<String>> =
+        items.iter().take(ELEMENTS + 1).map(|item| scalar(item.as_ref())).collect();
+    all.filter(|all| all.len() <= ELEMENTS).map(|all| format!("[{}]", all.join(", ")))
+}
+
+/// A value as it is shown: texts in quotes, short lists of texts, numbers and flags by their elements, other lists and
+/// maps by their size, cleaned and cut.
 fn shown(value: &dyn Val) -> String {
     if let Some(text) = value.downcast_ref::<CelString>() {
         format!("\"{}\"", clean(text.inner(), VALUE))
@@ -212,7 +224,7 @@ fn shown(value: &dyn Val) -> String {
     } else if value.downcast_ref::<CelNull>().is_some() {
         "null".to_owned()
     } else if let Some(list) = value.downcast_ref::<CelList>() {
-        format!("a list of {}", list.inner().len())
+        elements(list).unwrap_or_else(|| format!("a list of {}", list.inner().len()))
     } else if let Some(map) = value.downcast_ref::<CelMap>() {
         format!("a map of {}", map.inner().len())
     } else {

@@ -15,7 +15,9 @@ use hyper::{
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::{dates::Dates, failure::Failure, pool::Pool, resolve::Resolver, sip::Line, tls::Trust};
+use super::{
+    dates::Dates, failure::Failure, listing::Listings, pool::Pool, resolve::Resolver, sip::Line, tls::Trust,
+};
 use crate::{
     clock::SharedClock,
     config::{
@@ -42,6 +44,8 @@ pub struct Client {
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
     pub(crate) rate_limit: Option<Rate>,
+    /// Answers that several components look at.
+    pub(crate) listings: Listings,
     pub(crate) line: Line,
     /// What its answers say of the time.
     pub(crate) dates: Dates,
@@ -124,6 +128,7 @@ impl Client {
             trust: Trust::new(platform.ca_file.clone()),
             clock,
             rate_limit: platform.rate_limit,
+            listings: Listings::default(),
             dates: Dates::default(),
             is_found,
             known: Mutex::new(Known { home, routes: HashMap::new() }),

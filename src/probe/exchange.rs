@@ -184,12 +184,17 @@ impl Client {
     }
 }
 
-/// Where an answer redirects to.
+/// Whether an answer sends us elsewhere, wherever that may be.
+pub(crate) fn is_redirect(reply: &Reply) -> bool {
+    matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Where an answer redirects to, if that can be read.
 pub(crate) fn location(reply: &Reply, asked: &Url) -> Option<Url> {
-    if !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+    if !is_redirect(reply) {
         return None;
     }
-    asked.join(reply.headers.get(LOCATION)?.to_str().ok()?).ok()
+    asked.join(std::str::from_utf8(reply.headers.get(LOCATION)?.as_bytes()).ok()?).ok()
 }
 
 impl Ask {

@@ -43,6 +43,8 @@ pub struct Journey {
     plans: Vec<Plan>,
     /// Places of the steps that speak for the verdict; those of one group run together.
     groups: Vec<Vec<usize>>,
+    /// The step that says who serves, where it is not the health step and can be asked beside it.
+    served_apart: Option<usize>,
     path: PathName,
 }
 
@@ -154,7 +156,10 @@ impl Journey {
                 _ => groups.push(vec![place]),
             }
         }
-        Arc::new(Self { component, client, clock, plans, groups, path: PathName::primary() })
+        let mut journey =
+            Self { component, client, clock, plans, groups, served_apart: None, path: PathName::primary() };
+        journey.served_apart = journey.served_apart();
+        Arc::new(journey)
     }
 
     /// One whole run in peace on fresh connections, clean-up included: what `warroom probe` shows.
@@ -184,17 +189,19 @@ impl Journey {
         run.whole = !order.burst;
         let health_first =
             self.groups.first().is_some_and(|group| health.is_some_and(|place| group.contains(&place)));
-        let mut done = None;
+        let mut done = Vec::new();
         if let Some(health) = health
             && order.burst
             && (health_first || (order.health_only && self.runs_alone(health)))
         {
-            run.group(&[health]).await;
+            // Who serves is to be seen while the health step fails: that is when a failover comes.
+            let ahead: Vec<usize> = std::iter::once(health).chain(self.served_apart).collect();
+            run.group(&ahead).await;
             if run.stopped() {
                 return run.judged(order, None);
             }
             if health_first {
-                done = Some(health);
+                done = ahead;
             }
         }
         let mut permit = None;
@@ -204,19 +211,13 @@ impl Journey {
                 return run.given_up();
             }
             run.whole = true;
-            if done.is_none() {
+            if done.is_empty() {
                 run.restart();
             }
         }
         for group in &self.groups {
-            let rest: Vec<usize>;
-            let group = if let Some(health) = done.take() {
-                rest = group.iter().copied().filter(|place| *place != health).collect();
-                &rest
-            } else {
-                group
-            };
-            run.group(group).await;
+            let rest: Vec<usize> = group.iter().copied().filter(|place| !done.contains(place)).collect();
+            run.group(&rest).await;
             if run.stopped() {
                 break;
             }
@@ -244,6 +245,19 @@ impl Journey {
         }
         drop(leftovers.permit);
         (steps, signals)
+    }
+
+    fn served_apart(&self) -> Option<usize> {
+        let failover = &self.component.failover;
+        let place = failover.step.filter(|place| Some(*place) != self.component.health_step)?;
+        let is_told = failover.served_by.is_some() && !failover.secondary.is_empty();
+        let is_run = self.groups.iter().any(|group| group.contains(&place));
+        (is_told && is_run && self.runs_alone(place)).then_some(place)
+    }
+
+    /// What a run asks for first, where that answer is shared.
+    pub(crate) fn first_listing(&self) -> Option<&str> {
+        self.plans[*self.groups.first()?.first()?].family.as_deref()
     }
 
     /// Waits a few seconds at most for calls of this platform that are being torn down.
@@ -333,6 +347,10 @@ impl<'a> Run<'a> {
         for (name, value) in outcome.captures {
             self.captured.push(name.clone());
             self.vars.to_mut().insert(name, value);
+        }
+        // A shared answer may have been asked for before this run began: what it says was true from then on.
+        if let Some(span) = outcome.report.span {
+            self.start = self.start.min(span.start);
         }
         self.steps[place] = outcome.report;
     }

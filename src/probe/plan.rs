@@ -8,7 +8,12 @@ use std::{
 use bytes::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use super::{client::Client, exchange::Ask, failure::Failure};
+use super::{
+    client::Client,
+    exchange::Ask,
+    failure::Failure,
+    listing::{Key, LastLook},
+};
 use crate::{
     config::{
         model::{Action, Body, Component, HttpAction, JsonTemplate, Step},
@@ -26,6 +31,12 @@ pub(crate) struct Plan {
     pub(crate) needs_headers: bool,
     /// Variables that must have a value before it can run.
     pub(crate) names: BTreeSet<String>,
+    /// What it asks for, where its answer is shared and that is known before a run.
+    pub(crate) listing: Option<Key>,
+    /// The same in words, for the schedule: known before the platform's host is.
+    pub(crate) family: Option<String>,
+    /// When it last looked at a shared answer.
+    pub(crate) looked: LastLook,
 }
 
 /// What a step does, as far as it is known before a run.
@@ -81,9 +92,25 @@ pub(crate) fn plan(component: &Component, client: &Client) -> Vec<Plan> {
                     Err(_) => Planned::Late,
                 },
             };
-            Plan { action, needs_headers: needs_headers(step, served_by), names }
+            let listing = match &action {
+                Planned::Ready(ask) if step.shared.is_some() => Some(Key::of(ask, step.timeout)),
+                _ => None,
+            };
+            let family = match &step.action {
+                Action::Http(action) if step.shared.is_some() && !changing => family(action, &component.vars),
+                _ => None,
+            };
+            let needs_headers = needs_headers(step, served_by);
+            Plan { action, needs_headers, names, listing, family, looked: LastLook::default() }
         })
         .collect()
+}
+
+/// What a request asks for, in words.
+fn family(action: &HttpAction, vars: &BTreeMap<String, String>) -> Option<String> {
+    let url = action.url.render(vars, Place::Url).ok()?;
+    let (body, _) = body(action.body.as_ref(), vars).ok()?;
+    Some(format!("{} {url} {body:?}", action.method))
 }
 
 fn needs_headers(step: &Step, served_by: Option<&Expression>) -> bool {

@@ -123,6 +123,8 @@ struct Member {
     cadence: Duration,
     /// The longest that its health step may take.
     patience: Duration,
+    /// What it asks for first, where one answer serves all that ask the same: these are probed together.
+    listing: Option<String>,
     prober: Arc<dyn Prober>,
 }
 
@@ -187,7 +189,13 @@ impl Schedule {
             });
             let journey =
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
-            members.push(Some(Member { platform, cadence: component.cadence, patience, prober: journey }));
+            members.push(Some(Member {
+                platform,
+                cadence: component.cadence,
+                patience,
+                listing: journey.first_listing().map(str::to_owned),
+                prober: journey,
+            }));
         }
         let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
         let bases = components.iter().map(|component| &component.platform.base_url);
@@ -259,21 +267,38 @@ fn start(
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
-/// with the same cadence, each such group shifted by chance against the others.
+/// with the same cadence, each such group shifted by chance against the others. Those that look at one listing count as
+/// one, and have one place.
 fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
-    let mut groups: BTreeMap<(usize, Duration), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Duration), Vec<Vec<usize>>> = BTreeMap::new();
+    let mut families: HashMap<(usize, Duration, &str), usize> = HashMap::new();
     let mut siblings: HashMap<usize, usize> = HashMap::new();
     for (place, member) in members.iter().enumerate() {
         let Some(member) = member else { continue };
-        groups.entry((member.platform, member.cadence)).or_default().push(place);
-        *siblings.entry(member.platform).or_default() += 1;
+        let group = groups.entry((member.platform, member.cadence)).or_default();
+        let rank = match &member.listing {
+            Some(key) => {
+                *families.entry((member.platform, member.cadence, key.as_str())).or_insert(group.len())
+            }
+            None => group.len(),
+        };
+        match group.get_mut(rank) {
+            Some(family) => family.push(place),
+            None => {
+                group.push(vec![place]);
+                *siblings.entry(member.platform).or_default() += 1;
+            }
+        }
     }
     let mut phases = vec![(0.0, 1); members.len()];
-    for ((platform, _), places) in groups {
+    for ((platform, _), families) in groups {
         let shift = rng.f64();
-        for (rank, place) in places.iter().enumerate() {
-            let phase = (rank as f64 + shift) / places.len() as f64;
-            phases[*place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+        let count = families.len();
+        for (rank, family) in families.into_iter().enumerate() {
+            let phase = (rank as f64 + shift) / count as f64;
+            for place in family {
+                phases[place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
+            }
         }
     }
     phases

@@ -67,6 +67,21 @@ impl World {
         self.clock.moment().since(self.started.moment)
     }
 
+    /// A request that comes now.
+    pub(super) fn visit(self: &Arc<Self>) -> Visit {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        Visit {
+            elapsed: self.elapsed(),
+            world: Arc::clone(self),
+            serial,
+            asked: Asked::default(),
+            authorization: None,
+            random: fastrand::Rng::with_seed(self.mint.seed ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            id: None,
+            permission: None,
+        }
+    }
+
     /// What is kept for a while.
     pub(super) const fn records(&self) -> &Records {
         &self.records
@@ -94,17 +109,11 @@ impl FromRequestParts<Arc<World>> for Visit {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, world: &Arc<World>) -> Result<Self, Infallible> {
-        let serial = world.serial.fetch_add(1, Ordering::Relaxed);
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         Ok(Self {
-            elapsed: world.elapsed(),
-            world: Arc::clone(world),
-            serial,
             asked: parts.extensions.get::<Asked>().cloned().unwrap_or_default(),
             authorization: header.map(str::to_owned),
-            random: fastrand::Rng::with_seed(world.mint.seed ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-            id: None,
-            permission: None,
+            ..world.visit()
         })
     }
 }
@@ -320,7 +329,7 @@ impl Visit {
     }
 
     /// A log-normal latency around the service's median, and what the scenario adds.
-    fn latency(&mut self, service: Service, condition: &Condition) -> Duration {
+    pub(super) fn latency(&mut self, service: Service, condition: &Condition) -> Duration {
         let median = condition.median.unwrap_or_else(|| service.median_latency());
         let sigma = condition.sigma.unwrap_or(USUAL_SIGMA);
         // Box-Muller: a standard normal value from two even ones.

@@ -1,12 +1,13 @@
 //! Servers that hang, trickle, shout, break off, redirect and throttle.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hyper::header::{HeaderName, HeaderValue};
 use warroom::{
     config::model::Action,
     config::model::Text,
     domain::{StepState, Verdict},
+    expression::is_harmful,
     platform::Credentials,
     probe::Order,
 };
@@ -119,6 +120,19 @@ async fn a_redirect_elsewhere_is_no_health() {
     assert_eq!(once(at(server.address), vec![expected]).await.verdict, Verdict::Up);
 }
 
+/// Sent to nowhere is no health either.
+#[tokio::test]
+async fn a_redirect_that_cannot_be_read_is_no_health() {
+    for location in ["", "location: https://[\r\n", "location: \u{7f}\r\n"] {
+        let mut sent = answer("302 Found", location, "");
+        // A byte that is no UTF-8, which a `&str` cannot hold.
+        sent.iter_mut().filter(|byte| **byte == 0x7f).for_each(|byte| *byte = 0xff);
+        let server = Server::start(move |_| Act::Send(sent.clone()));
+        let report = once(at(server.address), vec![get("ready", "/")]).await;
+        assert_eq!(report.reason.as_deref(), Some("ready: redirects to no address that can be read"));
+    }
+}
+
 /// A platform's token must reach no other host, neither by a redirect nor by a step that names one.
 #[tokio::test]
 async fn credentials_stay_at_the_platforms_origin() {
@@ -218,4 +232,165 @@ async fn a_post_carries_its_json_and_a_missing_value_fails_the_step() {
     let report = once(at(server.address), vec![step("run", Action::Http(action))]).await;
     assert!(report.reason.unwrap().contains("`{id}` has no value"));
     assert_eq!(server.asked().len(), 1);
+}
+
+/// An answer that is cut in the middle of its JSON, or is none, is said so: not that a field has the wrong value.
+#[tokio::test]
+async fn what_is_no_json_is_said_to_be_none() {
+    let gzip = "\u{1f}\u{8b}\u{8}\u{0}\u{0}";
+    for body in
+        ["{\"status\": \"ok\", \"par", "<html>Bad gateway</html>", "", gzip, "\u{feff}{\"status\":\"ok\"}"]
+    {
+        let sent = answer("200 OK", "content-encoding: gzip\r\n", body);
+        let server = Server::start(move |_| Act::Send(sent.clone()));
+        let mut step = get("ready", "/");
+        step.expect = vec![warroom::expression::Expression::compile("body.status == 'ok'").unwrap()];
+        let report = once(at(server.address), vec![step]).await;
+        assert_eq!(
+            (report.verdict, report.reason.as_deref()),
+            (Verdict::Down, Some("ready: body.status == 'ok' (the body is not JSON)")),
+            "{body:?}"
+        );
+        // Nothing packed is asked for, so that nothing small can become large here.
+        assert!(!server.asked()[0].head.to_lowercase().contains("accept-encoding"), "{:?}", server.asked());
+    }
+}
+
+/// A head or a body that comes in drops holds the probe no longer than its time.
+#[tokio::test]
+async fn drops_are_cut_off() {
+    let pause = Duration::from_millis(20);
+    let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(500)).into_bytes();
+    let (verdict, _, said) = reason(move || Act::Drip(Vec::new(), head.clone(), pause)).await;
+    assert_eq!((verdict, said.as_str()), (Verdict::Down, "ready: no answer within 200ms"));
+    let body = b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n".to_vec();
+    let drops = vec![b'z'; 500];
+    let (verdict, transport, said) = reason(move || Act::Drip(body.clone(), drops.clone(), pause)).await;
+    assert_eq!((verdict, transport), (Verdict::Down, false));
+    assert_eq!(said, "ready: answer not complete within 200ms");
+}
+
+#[tokio::test]
+async fn broken_heads_and_chunks_fail_the_step() {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let chunked = "transfer-encoding: chunked\r\n\r\n";
+    let bomb = "x-a: b\r\n".repeat(5_000);
+    for (what, sent, why) in [
+        (
+            "a chunk of nonsense",
+            format!("{ok}{chunked}zz\r\nab\r\n0\r\n\r\n"),
+            "answer broken off after 0 bytes",
+        ),
+        ("a chunk without end", format!("{ok}{chunked}5\r\nab"), "answer broken off after "),
+        (
+            "a chunk too large to be",
+            format!("{ok}{chunked}ffffffffffffffffff\r\nab"),
+            "answer broken off after 0 bytes",
+        ),
+        (
+            "two lengths",
+            format!("{ok}content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
+            "not an HTTP answer",
+        ),
+        ("a length below zero", format!("{ok}content-length: -1\r\n\r\nab"), "not an HTTP answer"),
+        ("many headers", format!("{ok}{bomb}content-length: 0\r\n\r\n"), "the answer's head is longer"),
+        ("a header's name in colour", format!("{ok}\u{1b}[31m: x\r\n\r\n"), "not an HTTP answer"),
+        ("a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n".to_owned(), "not an HTTP answer"),
+        ("nothing", String::new(), "connection closed"),
+    ] {
+        let sent = sent.into_bytes();
+        let (verdict, _, said) = reason(move || Act::SendAndClose(sent.clone())).await;
+        assert_eq!(verdict, Verdict::Down, "{what}: {said}");
+        assert!(said.contains(why) && !said.contains(is_harmful), "{what}: {said:?}");
+    }
+}
+
+/// Interim answers without end are no answer.
+#[tokio::test]
+async fn a_flood_of_interim_answers_is_cut_off() {
+    let part: Arc<[u8]> = b"HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n".repeat(100).into();
+    let (verdict, _, said) = reason(move || Act::Flood(Vec::new(), Arc::clone(&part), usize::MAX)).await;
+    assert_eq!((verdict, said.as_str()), (Verdict::Down, "ready: no answer within 200ms"));
+}
+
+#[tokio::test]
+async fn a_redirect_to_itself_ends() {
+    let server = Server::start(|_| Act::Send(answer("307 Temporary Redirect", "location: /\r\n", "")));
+    let report = once(at(server.address), vec![get("ready", "/")]).await;
+    assert_eq!(report.reason.as_deref(), Some("ready: more than 5 redirects"));
+    assert_eq!(server.asked().len(), 6);
+}
+
+/// Guarantee 9, at its source: whatever field the bytes stand in, no report carries them on.
+#[tokio::test]
+async fn no_field_of_an_answer_carries_a_control_character_into_a_report() {
+    const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}txt\u{2066}\u{9b}31m";
+    let json = serde_json::json!({ "status": EVIL, "who": EVIL }).to_string();
+    let header = "x-served-by: a\u{202e}b\u{9b}31m\r\n";
+    let location = "location: https://evil.example.com/\u{9b}31m\u{202e}?a\r\n";
+    let compile = |text: &str| warroom::expression::Expression::compile(text).unwrap();
+    for (status, headers, expect, served_by) in [
+        ("200 OK", header, "body.status == 'ok'", "body.who"),
+        ("200 OK", header, "headers['x-served-by'] == 'a'", "headers['x-served-by']"),
+        ("200 OK", header, "body.status.startsWith('ok')", "body.who + headers['x-served-by']"),
+        ("200 OK", header, "body[vars.name] == 'ok'", "body.status"),
+        ("200 \u{9b}31m\u{202e}", header, "status == 201", "body.who"),
+        ("302 Found", location, "", "headers['location']"),
+        ("500 \u{202e}", header, "", "body.who"),
+    ] {
+        let sent = answer(status, headers, &json);
+        let server = Server::start(move |_| Act::Send(sent.clone()));
+        let mut step = get("ready", "/");
+        step.expect = (!expect.is_empty()).then(|| compile(expect)).into_iter().collect();
+        step.capture = vec![("held".to_owned(), compile("body.who"))];
+        step.onset_at = Some(compile("body.status"));
+        let mut after = get("after", "/");
+        after.cleanup = true;
+        let Action::Http(action) = &mut after.action else { unreachable!() };
+        action.url = warroom::config::template::Template::parse("/{held}");
+        let mut component = component(at(server.address), vec![step, after]);
+        component.vars.insert("name".to_owned(), EVIL.to_owned());
+        component.failover.served_by = Some(compile(served_by));
+        let report = journey(component).probe().await;
+        assert_eq!(report.verdict, Verdict::Down, "{expect}: {report:?}");
+        let told = report.steps.iter().filter_map(|step| step.reason.as_deref());
+        let told = told.chain(report.reason.as_deref()).chain(report.served_by.as_deref());
+        let told: Vec<&str> = told.collect();
+        assert!(told.len() >= 2, "{report:?}");
+        assert!(told.iter().all(|text| !text.contains(is_harmful)), "{expect}: {told:?}");
+        for asked in server.asked() {
+            assert!(!asked.head.replace("\r\n", "").contains(char::is_control), "{:?}", asked.head);
+        }
+    }
+}
+
+/// The peak of this process's memory, in KiB (`proc_pid_status(5)`).
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Forty bodies of 64 MiB at one time, 2.5 GiB in all: none is read further than a little over 1 MiB.
+#[tokio::test]
+async fn many_huge_bodies_at_one_time_take_little_memory() {
+    const MIB: usize = 1024 * 1024;
+    let part: Arc<[u8]> = vec![b'x'; MIB].into();
+    let before = peak();
+    for head in [
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned(),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 64 * MIB),
+    ] {
+        let (head, part) = (head.into_bytes(), Arc::clone(&part));
+        let server = Server::start(move |_| Act::Flood(head.clone(), Arc::clone(&part), 64));
+        let mut step = get("ready", "/");
+        step.timeout = Duration::from_secs(30);
+        let probes = (0..40).map(|_| once(at(server.address), vec![step.clone()]));
+        for report in futures_util::future::join_all(probes).await {
+            assert_eq!(report.reason.as_deref(), Some("ready: the answer is longer than 1 MiB"));
+        }
+    }
+    // 40 MiB of bodies, their buffers, and what the tests beside this one take.
+    let grown = (peak() - before) / 1024;
+    assert!(grown < 256, "the peak grew by {grown} MiB");
 }

@@ -6,10 +6,13 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, UdpSocket},
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::serve;
 
 /// What the peer does with a request: messages that it sends back, in order.
 type Script = Arc<dyn Fn(&Call) -> Vec<Vec<u8>> + Send + Sync>;
@@ -78,19 +81,7 @@ impl Phone {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((mut stream, from)) = listener.accept().await {
                 let (script, kept) = (Arc::clone(&script), Arc::clone(&kept));
-                connections.spawn(async move {
-                    let mut held = Vec::new();
-                    while stream.read_buf(&mut held).await.is_ok_and(|length| length > 0) {
-                        while let Some(length) = whole(&held) {
-                            let request: Vec<u8> = held.drain(..length).collect();
-                            for answer in ask(&script, &kept, &request, from) {
-                                if stream.write_all(&answer).await.is_err() {
-                                    return;
-                                }
-                            }
-                        }
-                    }
-                });
+                connections.spawn(async move { converse(&mut stream, from, &script, &kept).await });
             }
         });
         Self { address, asked, task }
@@ -121,6 +112,43 @@ impl Drop for Phone {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Answers every request on a connection.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    from: SocketAddr,
+    script: &Script,
+    kept: &Mutex<Vec<Call>>,
+) {
+    let mut held = Vec::new();
+    while stream.read_buf(&mut held).await.is_ok_and(|length| length > 0) {
+        while let Some(length) = whole(&held) {
+            let request: Vec<u8> = held.drain(..length).collect();
+            for answer in ask(script, kept, &request, from) {
+                if stream.write_all(&answer).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Answers by TLS as one who is `localhost`; the port, and what was asked.
+pub(crate) async fn secure(
+    acceptor: TlsAcceptor,
+    script: impl Fn(&Call) -> Vec<Vec<u8>> + Send + Sync + 'static,
+) -> (u16, Arc<Mutex<Vec<Call>>>) {
+    let asked = Arc::<Mutex<Vec<Call>>>::default();
+    let (script, kept): (Script, _) = (Arc::new(script), Arc::clone(&asked));
+    let port = serve(acceptor, move |mut stream| {
+        let (script, kept) = (Arc::clone(&script), Arc::clone(&kept));
+        async move {
+            let from = stream.get_ref().0.peer_addr().unwrap();
+            converse(&mut stream, from, &script, &kept).await;
+        }
+    });
+    (port.await, asked)
 }
 
 /// The length of the first whole request.

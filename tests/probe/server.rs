@@ -23,6 +23,10 @@ pub(crate) enum Act {
     SendAndClose(Vec<u8>),
     /// Sends the first part, pauses, sends the rest.
     Slowly(Vec<u8>, Duration, Vec<u8>),
+    /// Sends the first part, then one byte of the other after the other, each after a pause.
+    Drip(Vec<u8>, Vec<u8>, Duration),
+    /// Sends the first part, then the other so many times, as long as anybody reads.
+    Flood(Vec<u8>, Arc<[u8]>, usize),
     /// Says nothing for ever.
     Hang,
 }
@@ -123,6 +127,23 @@ async fn serve(
                 let _ = stream.write_all(&first).await;
                 tokio::time::sleep(pause).await;
                 let _ = stream.write_all(&rest).await;
+            }
+            Act::Drip(first, bytes, pause) => {
+                let _ = stream.write_all(&first).await;
+                for byte in bytes {
+                    tokio::time::sleep(pause).await;
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Act::Flood(first, part, times) => {
+                let _ = stream.write_all(&first).await;
+                for _ in 0..times {
+                    if stream.write_all(&part).await.is_err() {
+                        return;
+                    }
+                }
             }
             Act::Hang => std::future::pending().await,
         }

@@ -7,16 +7,17 @@ use std::{
 
 use warroom::{
     config::{
-        model::{Action, CallEnd, Failover, SipAction, SipMethod, Step},
+        model::{Action, CallEnd, Failover, Platform, SipAction, SipMethod, Step},
         template::Template,
     },
     domain::{ProbeReport, StepState, Verdict},
-    expression::{Expression, SIP},
+    expression::{Expression, SIP, is_harmful},
     probe::{Order, journey::Judged},
 };
 
 use crate::{
-    phone::{Call, Phone},
+    certificates::Authority,
+    phone::{Call, Phone, secure},
     setup::{component, journey, judged, once, platform, step},
 };
 
@@ -359,4 +360,53 @@ async fn a_value_cannot_break_a_request() {
         assert!(!report.reason.unwrap().contains(['\r', '\n']));
     }
     assert!(phone.asked().is_empty());
+}
+
+/// By TLS the peer must prove who it is, as the platform's authority says.
+#[tokio::test]
+async fn a_trunk_by_tls_is_asked_only_if_it_is_who_it_should_be() {
+    let (authority, stranger) = (Authority::new("known"), Authority::new("stranger"));
+    for (issuer, verdict) in [(&authority, Verdict::Up), (&stranger, Verdict::Down)] {
+        // A peer that insists on a protocol of its own is content with one that names none.
+        let acceptor = issuer.issue("localhost", |_| {}).acceptor(&[b"sip/2"]);
+        let (port, asked) = secure(acceptor, rings).await;
+        let ca_file = Some(authority.file.path().to_owned());
+        let platform = Platform { ca_file, ..platform("http://127.0.0.1:9") };
+        let step = sip(&format!("sips:bob@localhost:{port}"), SipMethod::Call(CallEnd::Cancel));
+        let report = once(platform, vec![step]).await;
+        assert_eq!(report.verdict, verdict, "{report:?}");
+        let asked = asked.lock().unwrap().clone();
+        if verdict == Verdict::Up {
+            assert!(report.steps[0].timings.unwrap().tls.is_some());
+            assert!(asked[0].header("Via").starts_with("SIP/2.0/TLS "), "{}", asked[0].text);
+            assert!(asked[0].header("Contact").starts_with("<sips:warroom@"), "{}", asked[0].text);
+        } else {
+            assert_eq!(report.reason.as_deref(), Some("trunk: TLS: invalid peer certificate: UnknownIssuer"));
+            assert!(asked.is_empty());
+        }
+    }
+}
+
+/// Guarantee 9 for SIP: the phrase and every header are foreign.
+#[tokio::test]
+async fn no_field_of_a_sip_answer_carries_a_control_character_into_a_report() {
+    const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}txt\u{9b}31m";
+    let phone = Phone::udp(|call| {
+        let headers = format!("Server: {EVIL}\r\nContact: <sip:{EVIL}@evil>\r\n{EVIL}: {EVIL}\r\n");
+        vec![call.answer(&format!("200 {EVIL}"), &headers)]
+    })
+    .await;
+    for expect in ["reason == 'OK'", "headers['server'] == 'edge'", "contact_host == 'sbc'", "status == 486"]
+    {
+        let mut step = options(phone.address, "udp");
+        step.expect = vec![Expression::compile_for(expect, SIP).unwrap()];
+        let mut component = component(platform("http://127.0.0.1:9"), vec![step]);
+        component.failover.served_by =
+            Some(Expression::compile_for("headers['server'] + reason", SIP).unwrap());
+        let report = journey(component).probe().await;
+        assert_eq!(report.verdict, Verdict::Down, "{report:?}");
+        for told in [report.reason.unwrap(), report.served_by.unwrap()] {
+            assert!(!told.contains(is_harmful), "{expect}: {told:?}");
+        }
+    }
 }

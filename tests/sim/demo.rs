@@ -18,7 +18,9 @@ async fn every_step_of_the_demo_is_answered_in_peace() {
     let sim = Simulation::new(sim::demo_scenario().unwrap());
     let genesys = sim.token().await;
     let cxone = sim.access_key("key", "secret").await.json()["access_token"].as_str().unwrap().to_owned();
-    let config: toml::Table = sim::demo_config("127.0.0.1:8650".parse().unwrap()).parse().unwrap();
+    // As `config show` prints it: with the steps of the presets.
+    let demo = sim::demo("127.0.0.1:8650".parse().unwrap()).unwrap();
+    let config: toml::Table = warroom::config::show(&demo).parse().unwrap();
     let components = config["components"].as_array().unwrap();
     assert_eq!(components.len(), 12);
     let mut steps = 0;
@@ -27,6 +29,10 @@ async fn every_step_of_the_demo_is_answered_in_peace() {
         let base = platform["base_url"].as_str().unwrap().replace("http://127.0.0.1:8650", "");
         let mut vars = component.get("vars").and_then(toml::Value::as_table).cloned().unwrap_or_default();
         for step in component["journey"].as_array().unwrap() {
+            if let Some(address) = step.get("sip") {
+                assert!(address.as_str().unwrap().starts_with("sip:127.0.0.1:8650"), "{address}");
+                continue;
+            }
             let (method, path) = ["get", "post"]
                 .into_iter()
                 .find_map(|method| Some((method, step.get(method)?.as_str().unwrap())))

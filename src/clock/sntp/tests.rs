@@ -81,7 +81,12 @@ fn the_era_is_the_one_that_is_nearest() {
 
 #[tokio::test]
 async fn answers_that_cannot_be_believed_are_refused() {
-    let cases: [(Answer, SntpError); 6] = [
+    let cases: [(Answer, SntpError); 7] = [
+        // As chrony answers while it follows nothing.
+        (
+            |request| changed(request, |packet| (packet[0], packet[1]) = (3 << 6 | 4 << 3 | 4, 0)),
+            SntpError::Unsynchronised,
+        ),
         (|request| changed(request, |packet| packet[1] = 16), SntpError::Unsynchronised),
         (|request| changed(request, |packet| packet[0] |= 3 << 6), SntpError::Unsynchronised),
         (|request| changed(request, |packet| packet[40..].fill(0)), SntpError::Nonsense("it gives no time")),

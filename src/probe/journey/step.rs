@@ -24,6 +24,7 @@ use crate::{
         exchange::{self, Ask, Reply},
         failure::{Failure, Kind},
         foreign::{LONGEST, clean},
+        listing::{Answer as Listed, Key, Lead, Need, Part},
         plan::{self, Planned, Prepared},
     },
 };
@@ -64,6 +65,8 @@ struct Attempt {
     restarted: Option<Moment>,
     /// The answer says that polling on will change nothing.
     is_final: bool,
+    /// What came of the request, where others are to be given it too.
+    listed: Option<(Result<Reply, Failure>, Url)>,
 }
 
 impl Attempt {
@@ -86,9 +89,14 @@ impl Journey {
         not_before: Option<Moment>,
     ) -> Outcome {
         let step = &self.component.journey[place];
+        let lead = match self.listing(place, vars, not_before).await {
+            Some(Part::Follow(listed)) => return self.follow(place, &listed, vars),
+            Some(Part::Lead(lead)) => Some(lead),
+            None => None,
+        };
         let mut start = self.clock.moment();
         let mut signals = Signals::default();
-        let attempt = loop {
+        let mut attempt = loop {
             let limit = match step.retry {
                 Some(retry) => step.timeout.min(retry.until.saturating_sub(self.clock.moment().since(start))),
                 None => step.timeout,
@@ -110,6 +118,15 @@ impl Journey {
             let Some(retry) = again else { break attempt };
             tokio::time::sleep(retry.every).await;
         };
+        let span = Span::new(start, self.clock.moment());
+        if let Some(lead) = lead {
+            publish(lead, &mut attempt, span);
+        }
+        self.outcome(place, attempt, span, signals)
+    }
+
+    fn outcome(&self, place: usize, attempt: Attempt, span: Span, signals: Signals) -> Outcome {
+        let step = &self.component.journey[place];
         let state = match &attempt.failure {
             _ if attempt.is_blind() => StepState::Blind,
             None => StepState::Passed,
@@ -120,7 +137,7 @@ impl Journey {
             report: StepReport {
                 name: Arc::clone(&step.name),
                 state,
-                span: Some(Span::new(start, self.clock.moment())),
+                span: Some(span),
                 timings: Some(attempt.timings),
                 reason: attempt.failure.map(|failure| failure.reason),
                 onset_at: attempt.onset_at,
@@ -130,6 +147,47 @@ impl Journey {
             served_by: attempt.served_by,
             signals,
         }
+    }
+
+    /// What a step whose answer is shared is to do; `None` for every other.
+    async fn listing(
+        &self,
+        place: usize,
+        vars: &BTreeMap<String, String>,
+        not_before: Option<Moment>,
+    ) -> Option<Part> {
+        let (step, plan) = (&self.component.journey[place], &self.plans[place]);
+        let age = step.shared?;
+        let key = match (&plan.listing, &step.action) {
+            (Some(key), _) => key.clone(),
+            // A request that cannot be made says so when it is tried.
+            (None, Action::Http(action)) => {
+                Key::of(&plan::ask(&self.client, action, vars).ok()?, step.timeout)
+            }
+            _ => return None,
+        };
+        let after = plan.looked.renew(self.clock.moment());
+        let need = Need { after, fresh: not_before.is_some(), age };
+        Some(self.client.listings.join(&key, need, &*self.clock).await)
+    }
+
+    /// Looks at an answer that another component asked for. It costs no request, and says nothing of the platform that the
+    /// one who asked does not say.
+    fn follow(&self, place: usize, listed: &Listed, vars: &BTreeMap<String, String>) -> Outcome {
+        let mut attempt = match &listed.outcome {
+            Ok(reply) => self.weigh(place, reply, &listed.url, vars, listed.timings.total),
+            Err(failure) => {
+                let reached = failure.kind == Kind::Answer;
+                let signals = Signals { reached, ..Signals::default() };
+                Attempt { failure: Some(failure.clone()), signals, ..Attempt::default() }
+            }
+        };
+        if attempt.refused.take().is_some() {
+            attempt.failure = Some(Failure::ours("refused (401)"));
+        }
+        attempt.timings = listed.timings;
+        let signals = Signals { answered: false, ..attempt.signals };
+        self.outcome(place, attempt, listed.span, signals)
     }
 
     async fn attempt(
@@ -207,14 +265,17 @@ impl Journey {
         let reply = timeout(limit, self.client.exchange(ask, not_before, &mut progress)).await;
         progress.timings.total = self.clock.moment().since(begun);
         let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
-        let mut attempt = match reply {
-            Ok(reply) => self.weigh(place, &reply, &ask.target.url, vars, progress.timings.total),
+        let mut attempt = match &reply {
+            Ok(reply) => self.weigh(place, reply, &ask.target.url, vars, progress.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, answered: reached, ..Signals::default() };
-                Attempt { failure: Some(failure), signals, ..Attempt::default() }
+                Attempt { failure: Some(failure.clone()), signals, ..Attempt::default() }
             }
         };
+        if self.component.journey[place].shared.is_some() {
+            attempt.listed = Some((reply, ask.target.url.clone()));
+        }
         attempt.timings = progress.timings;
         attempt.signals.requests = progress.sent;
         attempt.route = Some(Arc::clone(&ask.target.route));
@@ -347,12 +408,28 @@ impl Journey {
     }
 }
 
+/// Hands on what came of a request; where none was sent, those who wait ask themselves. What kept us from seeing kept the
+/// others too.
+fn publish(lead: Lead, attempt: &mut Attempt, span: Span) {
+    let Some((outcome, url)) = attempt.listed.take() else { return };
+    let outcome = match &attempt.failure {
+        Some(failure) if failure.kind == Kind::Ours => Err(failure.clone()),
+        _ => outcome,
+    };
+    lead.publish(Listed { span, outcome, url, timings: attempt.timings });
+}
+
 /// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.
 fn unwell(reply: &Reply, asked: &Url) -> Option<Failure> {
     if reply.status.as_u16() >= 400 {
         return Some(Failure::answer(&format!("status < 400 (was {})", reply.status.as_u16())));
     }
-    let mut leads = exchange::location(reply, asked)?;
+    if !exchange::is_redirect(reply) {
+        return None;
+    }
+    let Some(mut leads) = exchange::location(reply, asked) else {
+        return Some(Failure::answer("redirects to no address that can be read"));
+    };
     // They may carry what is nobody's business.
     let _ = (leads.set_username(""), leads.set_password(None));
     leads.set_query(None);

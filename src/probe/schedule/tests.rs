@@ -125,7 +125,7 @@ fn begin_beside(
         .iter()
         .map(|(platform, cadence, prober)| {
             let prober: Arc<dyn Prober> = Arc::clone(prober) as Arc<dyn Prober>;
-            Some(Member { platform: *platform, cadence: *cadence, patience: PATIENCE, prober })
+            Some(Member { platform: *platform, cadence: *cadence, patience: PATIENCE, listing: None, prober })
         })
         .collect();
     let clock: SharedClock = Arc::new(clock);
