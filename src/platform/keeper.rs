@@ -202,8 +202,7 @@ impl Keeper {
         Some(Instant::now() + early.max(Duration::from_secs(1)))
     }
 
-    /// Judges a 401. Says why to log in now, or nothing where the pass is kept.
-    #[expect(clippy::option_option, reason = "the outer one is the session's end")]
+    /// Judges a 401. Says why to log in now, or nothing where the pass is kept; the outer `None` is the session's end.
     async fn refuse(
         &mut self,
         number: u64,

@@ -49,10 +49,10 @@ async fn a_token_is_renewed_before_its_end_and_no_probe_waits_for_it() {
     let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
     let (session, journeys) = begin(&config, &clock());
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
-    pass_time(Duration::from_secs(3600 * 7 / 10)).await;
+    pass_time(Duration::from_mins(42)).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(cloud.logins(), 1, "not yet");
-    pass_time(Duration::from_secs(3600 / 6)).await;
+    pass_time(Duration::from_mins(10)).await;
     until("the second login", || cloud.logins() == 2).await;
     until("the second token", || session.pass().is_ok_and(|pass| format!("{pass:?}").contains('2'))).await;
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
@@ -69,7 +69,7 @@ async fn a_failing_renewal_shows_only_when_the_token_has_ended() {
     let (session, journeys) = begin(&config, &clock());
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
     cloud.set(Mood::Says(answer("500 Internal Server Error", "", "")));
-    pass_time(Duration::from_secs(3600 * 9 / 10)).await;
+    pass_time(Duration::from_mins(54)).await;
     until("renewals that fail", || cloud.logins() > 1).await;
     assert_eq!(session.standing(), Standing::Ok);
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
