@@ -10,6 +10,10 @@ mod endpoints;
 mod folder;
 #[path = "presets/listing.rs"]
 mod listing;
+#[path = "presets/prerequisites.rs"]
+mod prerequisites;
 #[path = "probe/server.rs"]
 #[expect(dead_code, reason = "the probe tests use more of it")]
 mod server;
+#[path = "presets/simulated.rs"]
+mod simulated;

@@ -19,10 +19,8 @@ pub(super) fn throttled(service: Service, retry_after: Option<Duration>, setting
     let limit = settings.limit.map_or(0, |limit| limit.requests.get());
     let body = match (service.platform(), retry_after) {
         ("genesys", wait) => {
-            let mut message = "Rate limit exceeded the maximum.".to_owned();
-            if let Some(wait) = wait {
-                message += &format!(" Retry the request in [{}] seconds", wait.as_secs());
-            }
+            let again = wait.map(|wait| format!(" Retry the request in [{}] seconds", wait.as_secs()));
+            let message = format!("Rate limit exceeded the maximum.{}", again.unwrap_or_default());
             json!({
                 "message": message,
                 "code": if wait.is_some() { "too.many.requests.retry.after" } else { "too.many.requests" },

@@ -74,7 +74,7 @@ impl Page {
     }
 
     /// The listing with the entities of this page, out of `total`; `path` with the query's other parts.
-    fn listing(&self, entities: Vec<Value>, total: usize, path: &str) -> Response {
+    fn listing(&self, entities: &[Value], total: usize, path: &str) -> Response {
         let pages = total.div_ceil(self.size).max(1);
         let join = if path.contains('?') { '&' } else { '?' };
         let uri = |number: usize| format!("/api/v2/{path}{join}pageSize={}&pageNumber={number}", self.size);

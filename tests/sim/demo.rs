@@ -18,7 +18,9 @@ async fn every_step_of_the_demo_is_answered_in_peace() {
     let sim = Simulation::new(sim::demo_scenario().unwrap());
     let genesys = sim.token().await;
     let cxone = sim.access_key("key", "secret").await.json()["access_token"].as_str().unwrap().to_owned();
-    let config: toml::Table = sim::demo_config("127.0.0.1:8650".parse().unwrap()).parse().unwrap();
+    // As `config show` prints it: with the steps of the presets.
+    let demo = sim::demo("127.0.0.1:8650".parse().unwrap()).unwrap();
+    let config: toml::Table = warroom::config::show(&demo).parse().unwrap();
     let components = config["components"].as_array().unwrap();
     assert_eq!(components.len(), 12);
     let mut steps = 0;

@@ -106,7 +106,7 @@ async fn hold(scenario: &str) {
             None => faults(&models, &json, model, &path, &mut found),
         }
         if method == "POST" && path.ends_with("/executions") && good {
-            execution = json["id"].as_str().unwrap().to_owned();
+            json["id"].as_str().unwrap().clone_into(&mut execution);
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));

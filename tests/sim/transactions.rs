@@ -115,11 +115,21 @@ async fn a_script_goes_the_signalled_way_writes_into_the_crm_and_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_script_may_run_while_the_crm_loses_what_it_writes() {
-    let sim = Simulation::with("[[changes]]\nat = '0s'\ntarget = 'edge/records'\nstate = 'failing'\n");
-    let contact = started(&sim).await;
-    let signal = format!("{CXONE}/interactions/{contact}/signal?p1=sales");
-    assert_eq!(sim.post(&signal, "").await.status, 202);
-    assert_eq!(sim.get(&format!("/edge/crm/v1/interactions/{contact}")).await.status, 404);
+    let sim = Simulation::with(
+        "[[changes]]\nat = '0s'\ntarget = 'edge/records'\nstate = 'failing'\n\
+         [[changes]]\nat = '10s'\ntarget = 'edge/records'\nstate = 'up'\n",
+    );
+    // Written while the CRM failed, and while it worked; both read while it works.
+    let mut read = Vec::new();
+    for millis in [0, 10_000] {
+        sim.clock.set(millis);
+        let contact = started(&sim).await;
+        let signal = format!("{CXONE}/interactions/{contact}/signal?p1=sales");
+        assert_eq!(sim.post(&signal, "").await.status, 202);
+        sim.clock.set(10_000);
+        read.push(sim.get(&format!("/edge/crm/v1/interactions/{contact}")).await.status.as_u16());
+    }
+    assert_eq!(read, [404, 200]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -121,11 +121,11 @@ async fn groups(visit: Visit, Query(asked): Query<Asked>) -> Response {
     ids.push(GROUP.to_owned());
     let page = Page::read(&asked);
     let cut = page.as_ref().map(|page| page.cut(&ids)).unwrap_or_default();
-    let groups =
+    let groups: Vec<Value> =
         cut.iter().map(|id| emergency_group(id, &visit.scene_of(Service::GenesysEmergency, id))).collect();
     visit
         .answer(Service::GenesysEmergency, |_| match page {
-            Ok(page) => page.listing(groups, ids.len(), "architect/emergencygroups"),
+            Ok(page) => page.listing(&groups, ids.len(), "architect/emergencygroups"),
             Err(wrong) => *wrong,
         })
         .await

@@ -83,7 +83,8 @@ async fn trunks(visit: Visit, Query(asked): Query<Asked>) -> Response {
     }
     let page = Page::read(&asked);
     let cut = page.as_ref().map(|page| page.cut(&ids)).unwrap_or_default();
-    let trunks = cut.iter().map(|id| trunk_body(id, &visit.scene_of(Service::GenesysTrunk, id))).collect();
+    let trunks: Vec<Value> =
+        cut.iter().map(|id| trunk_body(id, &visit.scene_of(Service::GenesysTrunk, id))).collect();
     visit
         .answer(Service::GenesysTrunk, |_| {
             if kind.is_some_and(|kind| !matches!(kind, "EXTERNAL" | "PHONE" | "EDGE")) {
@@ -94,7 +95,7 @@ async fn trunks(visit: Visit, Query(asked): Query<Asked>) -> Response {
                 None => "telephony/providers/edges/trunks".to_owned(),
             };
             match page {
-                Ok(page) => page.listing(trunks, ids.len(), &path),
+                Ok(page) => page.listing(&trunks, ids.len(), &path),
                 Err(wrong) => *wrong,
             }
         })
@@ -162,10 +163,11 @@ async fn edges(visit: Visit, Query(asked): Query<Asked>) -> Response {
     let ids = listed(&visit, Service::GenesysEdge, EDGES, visit.settings("genesys").edges);
     let page = Page::read(&asked);
     let cut = page.as_ref().map(|page| page.cut(&ids)).unwrap_or_default();
-    let edges = cut.iter().map(|id| edge_body(id, &visit.scene_of(Service::GenesysEdge, id))).collect();
+    let edges: Vec<Value> =
+        cut.iter().map(|id| edge_body(id, &visit.scene_of(Service::GenesysEdge, id))).collect();
     visit
         .answer(Service::GenesysEdge, |_| match page {
-            Ok(page) => page.listing(edges, ids.len(), "telephony/providers/edges"),
+            Ok(page) => page.listing(&edges, ids.len(), "telephony/providers/edges"),
             Err(wrong) => *wrong,
         })
         .await
