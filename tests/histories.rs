@@ -4,8 +4,8 @@
 //! end in seconds, verdict, then `by=NAME` for `served_by`, `step=NAME` for the failing step, `from=SECONDS` for its
 //! start, `onset=`/`restored=` for the platform's stamps), `gap FROM UNTIL`, `tick AT`, `restart AT` (a new process on the
 //! kept state, after a reboot), `step SECONDS` (the wall clock is put right by so much) and `look COMPONENT` lines, and what
-//! must come out: every line of `events` in that order, and every `[[record]]` field. `steps` gives a component's journey, the health step first; without it there is
-//! one step `s` besides those that fail.
+//! must come out: every line of `events` in that order, and every `[[record]]` field. `steps` gives a component's
+//! journey, the health step first; without it there is one step `s` besides those that fail.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
