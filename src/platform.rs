@@ -7,6 +7,7 @@ pub mod dates;
 mod keeper;
 mod line;
 mod login;
+pub mod rate_headers;
 pub mod retry_after;
 pub mod session;
 pub(crate) mod tls;

@@ -3,6 +3,7 @@
 //! Invariants: a failed probe is data, never an `Err`; what a verdict means for an outage is decided elsewhere; foreign
 //! text leaves this room cleaned.
 
+pub mod budget;
 pub mod client;
 mod connect;
 pub mod dates;
@@ -19,6 +20,7 @@ pub mod schedule;
 mod sip;
 
 use crate::platform::tls;
+pub use budget::Budget;
 pub use client::Client;
 pub use journey::{Journey, Order};
 pub use schedule::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle};

@@ -38,7 +38,7 @@ pub enum Event {
     Clock(ClockEvent),
     /// Somebody is to do something about it, or no longer.
     Alert(AlertEvent),
-    /// A platform throttles us, or no longer does.
+    /// A platform throttles us or no longer does, or its budget makes probes come later than they should.
     Budget(BudgetEvent),
     /// The login of a platform works or fails.
     Platform(PlatformEvent),
@@ -324,7 +324,7 @@ pub enum AlertState {
     Resolved,
 }
 
-/// Throttling.
+/// How the rate budget of a platform stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BudgetEvent {
     /// When.
@@ -336,6 +336,20 @@ pub struct BudgetEvent {
     pub throttled: bool,
     /// How long it asks us to wait.
     pub retry_after_ms: Option<u64>,
+    /// Components whose probes come later than they should because the budget is short, the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stretched: Vec<Stretched>,
+}
+
+/// A component whose probes come later than they should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretched {
+    /// Whose.
+    pub component_id: ComponentId,
+    /// The interval that it should have now.
+    pub wanted_ms: u64,
+    /// The one that it has, smoothed.
+    pub actual_ms: u64,
 }
 
 /// A login.

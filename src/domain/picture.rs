@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
     compliance,
-    event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent},
+    event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
     history::{History, Pattern},
 };
 
@@ -80,6 +80,9 @@ pub struct PlatformPicture {
     pub throttled: bool,
     /// Why its login fails.
     pub login_failing: Option<String>,
+    /// Components whose probes come later than they should, the worst first.
+    #[serde(default)]
+    pub stretched: Vec<Stretched>,
 }
 
 impl Picture {
@@ -124,6 +127,7 @@ impl Picture {
 
     /// Adds one event. Events of components that the roster does not hold change nothing.
     pub fn apply(&mut self, event: &Arc<Event>) {
+        let notable = is_notable(event) && !self.is_repeated(event);
         self.last_event_at = Some(event.at());
         match &**event {
             Event::Roster(new) => self.replace_roster(Arc::clone(&new.roster)),
@@ -172,6 +176,7 @@ impl Picture {
                     .retry_after_ms
                     .filter(|_| budget.throttled)
                     .map(|wait| budget.at + Duration::from_millis(wait));
+                platform.stretched.clone_from(&budget.stretched);
             }
             Event::Platform(login) => {
                 let platform = self.platforms.entry(login.platform.clone()).or_default();
@@ -189,7 +194,7 @@ impl Picture {
             }
             Event::Violation(_) | Event::Gap(_) | Event::Unmeasured(_) | Event::Alert(_) => {}
         }
-        if is_notable(event) {
+        if notable {
             self.notable.push_back(Arc::clone(event));
             if self.notable.len() > NOTABLE {
                 self.notable.pop_front();
@@ -235,6 +240,13 @@ impl Picture {
             self.roster.window,
             now,
         )
+    }
+
+    /// Whether an event only says by how much something goes on that was told before.
+    fn is_repeated(&self, event: &Event) -> bool {
+        let Event::Budget(budget) = event else { return false };
+        let Some(known) = self.platforms.get(&budget.platform) else { return false };
+        !budget.throttled && !known.throttled && known.stretched.is_empty() == budget.stretched.is_empty()
     }
 
     /// The true time by what is known of the runner's clock, when that shows `wall`: as the engine itself corrects what it

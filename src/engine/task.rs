@@ -17,8 +17,12 @@ use super::{
 use crate::{
     clock::{Corrected, SharedClock},
     config::model::Config,
-    domain::{Command, Event, Moment, RecoveryRecord, event::BudgetEvent, measurement::Thresholds},
-    probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle},
+    domain::{
+        Command, Event, Moment, RecoveryRecord,
+        event::{BudgetEvent, Stretched},
+        measurement::Thresholds,
+    },
+    probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle, budget::Stretch},
     store::{Store, StoreHealth, Unsaved},
 };
 
@@ -270,18 +274,31 @@ impl Task {
                     schedule.probe_now(place);
                 }
             }
-            ProbeOutput::Budget { platform, throttled, retry_after } => {
-                tracing::info!(%platform, throttled, ?retry_after, "throttling");
+            ProbeOutput::Budget { platform, throttled, retry_after, stretched } => {
+                let late = stretched.len();
+                tracing::info!(%platform, throttled, ?retry_after, late, "the rate budget");
+                let stretched = stretched.into_iter().filter_map(|one| self.stretched(one)).collect();
                 self.core.publish(Event::Budget(BudgetEvent {
                     at: now.wall,
                     platform,
                     throttled,
                     retry_after_ms: retry_after
                         .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                    stretched,
                 }));
             }
             ProbeOutput::Notice { about, standing, text } => self.core.notice(now, about, standing, text),
         }
+    }
+
+    /// A component whose probes come late, in the words of events.
+    fn stretched(&self, stretch: Stretch) -> Option<Stretched> {
+        let millis = |interval: Duration| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        Some(Stretched {
+            component_id: self.config.components.get(stretch.place)?.id.clone(),
+            wanted_ms: millis(stretch.wanted),
+            actual_ms: millis(stretch.actual),
+        })
     }
 
     fn tick(&mut self, schedule: &ScheduleHandle) {

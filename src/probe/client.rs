@@ -16,13 +16,14 @@ use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::{
-    dates::Dates, failure::Failure, listing::Listings, pool::Pool, resolve::Resolver, sip::Line, tls::Trust,
+    budget::Budget, dates::Dates, failure::Failure, listing::Listings, pool::Pool, resolve::Resolver,
+    sip::Line, tls::Trust,
 };
 use crate::{
     clock::SharedClock,
     config::{
         is_confidential,
-        model::{Platform, Rate, Text},
+        model::{Platform, Text},
     },
     domain::PlatformId,
     platform::{Credentials, Pass, Session},
@@ -43,7 +44,8 @@ pub struct Client {
     pub(crate) resolver: Resolver,
     pub(crate) trust: Trust,
     pub(crate) clock: SharedClock,
-    pub(crate) rate_limit: Option<Rate>,
+    /// Through which every request goes.
+    pub(crate) budget: Arc<Budget>,
     /// Answers that several components look at.
     pub(crate) listings: Listings,
     pub(crate) line: Line,
@@ -127,7 +129,7 @@ impl Client {
             line: Line::new(&platform.id, &*clock),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
-            rate_limit: platform.rate_limit,
+            budget: Budget::new(platform.rate_limit),
             listings: Listings::default(),
             dates: Dates::default(),
             is_found,

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use hyper::{Method, StatusCode, header::HeaderMap};
 use tokio::time::timeout;
 
-use super::{client::Client, connect::Progress, plan};
+use super::{budget::Errand, client::Client, connect::Progress, exchange::Toll, plan};
 use crate::{
     clock::dates::{self, Shown},
     config::{model::HttpAction, template::Template},
@@ -93,9 +93,12 @@ impl Client {
             body: None,
         };
         let ask = plan::ask(self, &action, &BTreeMap::new()).map_err(|failure| failure.reason)?;
+        let purse = self.budget.purse();
+        let slot = purse.admit(Errand::Step).await.map_err(|refusal| refusal.to_string())?;
+        let mut toll = Toll::new(&purse, slot);
         let mut progress = Progress::default();
         self.dates.welcome();
-        let reply = timeout(PATIENCE, self.exchange(&ask, None, &mut progress)).await;
+        let reply = timeout(PATIENCE, self.exchange(&ask, None, &mut toll, &mut progress)).await;
         let reply = reply
             .unwrap_or_else(|_| Err(progress.stage.timed_out(PATIENCE)))
             .map_err(|failure| failure.reason)?;

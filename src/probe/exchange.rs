@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 use super::{
+    budget::{Purse, Slot},
     client::{Client, Route, Target},
     connect::{self, Progress},
     failure::{Failure, Stage},
@@ -43,6 +44,27 @@ pub(crate) struct Ask {
     pub(crate) body: Bytes,
 }
 
+/// Leave for the requests of one exchange: the first was waited for before the exchange was begun.
+#[derive(Debug)]
+pub(crate) struct Toll<'a> {
+    purse: &'a Purse,
+    first: Option<Slot<'a>>,
+}
+
+impl<'a> Toll<'a> {
+    pub(crate) const fn new(purse: &'a Purse, first: Slot<'a>) -> Self {
+        Self { purse, first: Some(first) }
+    }
+
+    /// Leave for the next request; one that cannot be sent at once is not sent, or the wait would be latency.
+    fn slot(&mut self) -> Result<Slot<'a>, Failure> {
+        match self.first.take() {
+            Some(slot) => Ok(slot),
+            None => self.purse.admit_now().map_err(|refusal| Failure::ours(&refusal.to_string())),
+        }
+    }
+}
+
 /// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -59,9 +81,10 @@ impl Client {
         &self,
         ask: &Ask,
         not_before: Option<Moment>,
+        toll: &mut Toll<'_>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
-        let mut reply = self.once(ask, not_before, progress).await?;
+        let mut reply = self.once(ask, not_before, toll, progress).await?;
         let mut followed = None::<Ask>;
         for hop in 0..=REDIRECTS {
             let current = followed.as_ref().unwrap_or(ask);
@@ -72,7 +95,7 @@ impl Client {
                 break;
             }
             let next = redirected(current, target, reply.status);
-            reply = self.once(&next, not_before, progress).await?;
+            reply = self.once(&next, not_before, toll, progress).await?;
             followed = Some(next);
         }
         Err(Failure::answer(&format!("more than {REDIRECTS} redirects")))
@@ -91,9 +114,11 @@ impl Client {
         &self,
         ask: &Ask,
         not_before: Option<Moment>,
+        toll: &mut Toll<'_>,
         progress: &mut Progress,
     ) -> Result<Reply, Failure> {
         let route = &ask.target.route;
+        let mut slot = toll.slot()?;
         let pass = self.pass_for(route)?;
         let (headers, pass) = ask.headers_with(pass);
         let mut unsent = None::<Outgoing>;
@@ -106,14 +131,24 @@ impl Client {
             let request = ask.request(&headers, lease.sender.is_h2());
             let sent = self.clock.moment();
             progress.sent += 1;
+            slot.send();
             match lease.sender.send(request).await {
-                Ok(response) => return self.read(response, route, lease, sent, pass, progress).await,
+                Ok(response) => {
+                    slot.answered(response.status(), response.headers(), route.is_home);
+                    return self.read(response, route, lease, sent, pass, progress).await;
+                }
                 Err(mut error) => {
                     unsent = error.take_message();
-                    progress.sent -= u32::from(unsent.is_some());
+                    if unsent.is_some() {
+                        progress.sent -= 1;
+                        slot.unsend();
+                    }
                     let closed = is_closed(error.error());
                     if unsent.is_none() && !(closed && ask.method.is_idempotent()) {
                         return Err(failure_of(error.error()));
+                    }
+                    if unsent.is_none() {
+                        slot = toll.slot()?;
                     }
                     // One dead connection speaks for its neighbours: the second try is a fresh one.
                     break;
@@ -129,8 +164,12 @@ impl Client {
         };
         let sent = self.clock.moment();
         progress.sent += 1;
+        slot.send();
         match lease.sender.send(request).await {
-            Ok(response) => self.read(response, route, lease, sent, pass, progress).await,
+            Ok(response) => {
+                slot.answered(response.status(), response.headers(), route.is_home);
+                self.read(response, route, lease, sent, pass, progress).await
+            }
             Err(error) => Err(failure_of(error.error())),
         }
     }

@@ -19,6 +19,7 @@ use std::{
 use futures_util::future::join_all;
 
 use super::{
+    budget::{Errand, Purse},
     client::Client,
     failure::Kind,
     foreign::{LONGEST, clean},
@@ -96,6 +97,7 @@ pub struct Leftovers {
     steps: Vec<usize>,
     not_before: Option<Moment>,
     permit: Option<Permit>,
+    purse: Purse,
 }
 
 /// Lets one run of a component past its health step.
@@ -125,6 +127,15 @@ impl Drop for Permit {
     }
 }
 
+/// What every step of a run goes by.
+#[derive(Clone, Copy, Debug)]
+struct Way<'a> {
+    vars: &'a BTreeMap<String, String>,
+    not_before: Option<Moment>,
+    purse: &'a Purse,
+    errand: Errand,
+}
+
 /// The state of one run.
 struct Run<'a> {
     journey: &'a Journey,
@@ -132,6 +143,7 @@ struct Run<'a> {
     captured: Vec<String>,
     steps: Vec<StepReport>,
     transport: Vec<bool>,
+    purse: Purse,
     unresolved: Vec<bool>,
     served_by: Option<String>,
     signals: Signals,
@@ -166,7 +178,7 @@ impl Journey {
     pub async fn probe(&self) -> ProbeReport {
         let order = Order { fresh: true, ..Order::default() };
         loop {
-            let judged = self.judge(order, &Gate::default()).await;
+            let judged = self.judge(order, &Gate::default(), self.client.budget.purse()).await;
             let Some(mut report) = judged.report else { continue };
             if let Some(leftovers) = judged.leftovers {
                 for (place, step) in self.clean_up(leftovers).await.0 {
@@ -178,14 +190,14 @@ impl Journey {
         }
     }
 
-    /// Runs the steps that speak for the verdict.
-    pub async fn judge(&self, order: Order, gate: &Gate) -> Judged {
+    /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
+    pub async fn judge(&self, order: Order, gate: &Gate, purse: Purse) -> Judged {
         // Before the run begins: the time is no part of it.
         if let Err(reason) = self.client.session.ready(LOGIN_PATIENCE).await {
-            return Run::new(self, order.fresh).locked_out(order, &reason);
+            return Run::new(self, order.fresh, purse).locked_out(order, &reason);
         }
         let health = self.component.health_step;
-        let mut run = Run::new(self, order.fresh);
+        let mut run = Run::new(self, order.fresh, purse);
         run.whole = !order.burst;
         let health_first =
             self.groups.first().is_some_and(|group| health.is_some_and(|place| group.contains(&place)));
@@ -212,7 +224,7 @@ impl Journey {
             }
             run.whole = true;
             if done.is_empty() {
-                run.restart();
+                run = run.restart();
             }
         }
         for group in &self.groups {
@@ -236,7 +248,13 @@ impl Journey {
         let mut signals = Signals::default();
         let mut steps = Vec::with_capacity(leftovers.steps.len());
         for place in &leftovers.steps {
-            let outcome = self.step(*place, &leftovers.vars, leftovers.not_before).await;
+            let way = Way {
+                vars: &leftovers.vars,
+                not_before: leftovers.not_before,
+                purse: &leftovers.purse,
+                errand: Errand::CleanUp,
+            };
+            let outcome = self.step(*place, way).await;
             signals.add(outcome.signals);
             if let Some(reason) = &outcome.report.reason {
                 tracing::warn!(component = %self.component.id, step = %outcome.report.name, reason, "clean-up failed");
@@ -279,7 +297,7 @@ impl Journey {
 }
 
 impl<'a> Run<'a> {
-    fn new(journey: &'a Journey, fresh: bool) -> Self {
+    fn new(journey: &'a Journey, fresh: bool, purse: Purse) -> Self {
         let start = journey.clock.moment();
         let steps: Vec<StepReport> = journey
             .component
@@ -304,6 +322,7 @@ impl<'a> Run<'a> {
             vars: Cow::Borrowed(&journey.component.vars),
             captured: Vec::new(),
             transport: vec![false; steps.len()],
+            purse,
             unresolved: vec![false; steps.len()],
             steps,
             served_by: None,
@@ -315,22 +334,21 @@ impl<'a> Run<'a> {
     }
 
     /// Forgets a health step that was asked ahead: the whole chain is a probe of its own, which starts now.
-    fn restart(&mut self) {
-        let fresh = Self::new(self.journey, false);
-        let old = std::mem::replace(self, fresh);
-        self.signals = old.signals;
-        self.not_before = old.not_before;
-        self.whole = true;
+    fn restart(self) -> Self {
+        let Self { journey, signals, not_before, purse, .. } = self;
+        Self { signals, not_before, whole: true, ..Self::new(journey, false, purse) }
     }
 
     async fn group(&mut self, places: &[usize]) {
         let journey = self.journey;
+        let way =
+            Way { vars: &self.vars, not_before: self.not_before, purse: &self.purse, errand: Errand::Step };
         if let [place] = places {
-            let outcome = journey.step(*place, &self.vars, self.not_before).await;
+            let outcome = journey.step(*place, way).await;
             self.take(*place, outcome);
             return;
         }
-        let steps = places.iter().map(|place| journey.step(*place, &self.vars, self.not_before));
+        let steps = places.iter().map(|place| journey.step(*place, way));
         let outcomes = join_all(steps).await;
         for (place, outcome) in places.iter().zip(outcomes) {
             self.take(*place, outcome);
@@ -435,7 +453,8 @@ impl<'a> Run<'a> {
         if steps.is_empty() {
             return None;
         }
-        Some(Leftovers { vars: self.vars.into_owned(), steps, not_before: self.not_before, permit })
+        let Self { vars, not_before, purse, .. } = self;
+        Some(Leftovers { vars: vars.into_owned(), steps, not_before, permit, purse })
     }
 }
 

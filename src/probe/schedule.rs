@@ -4,19 +4,17 @@
 //! of one component are sent in the order of their ends.
 
 mod beat;
-mod budget;
 mod grid;
 mod lateness;
 mod outbox;
-mod throttle;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -25,22 +23,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
+    budget::{Budget, Clerk, Purse, Stretch, Tidings},
     client::Client,
     doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
     clock::SharedClock,
-    config::model::{Component, Rate},
-    domain::{PlatformId, ProbeReport, StepReport, measurement::Pace},
+    config::model::{Action, Component, Step},
+    domain::{PlatformId, ProbeReport, StepReport, Tier, measurement::Pace},
     platform::{Credentials, Session},
 };
 use beat::Beat;
-use budget::Budget;
 use grid::Grid;
 use lateness::Lateness;
 pub use lateness::LatenessSnapshot;
-use throttle::Throttle;
 
 /// How often the canaries are looked at in peace.
 const CANARY_EVERY: Duration = Duration::from_mins(1);
@@ -58,7 +55,7 @@ pub enum ProbeOutput {
         /// What it found.
         report: Box<ProbeReport>,
     },
-    /// A platform throttles us, or no longer does.
+    /// A platform throttles us or no longer does, or its budget makes probes come later than they should.
     Budget {
         /// Which platform.
         platform: PlatformId,
@@ -66,6 +63,8 @@ pub enum ProbeOutput {
         throttled: bool,
         /// How long we wait, where it throttles.
         retry_after: Option<Duration>,
+        /// Components whose probes come later than they should, the worst first.
+        stretched: Vec<Stretch>,
     },
     /// Something about the canaries that a person must know.
     Notice {
@@ -80,8 +79,8 @@ pub enum ProbeOutput {
 
 /// Runs probes; the real one is a [`Journey`], a test brings its own.
 pub trait Prober: Send + Sync + 'static {
-    /// Runs the steps that speak for the verdict.
-    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged>;
+    /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
+    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged>;
 
     /// Runs the clean-up steps.
     fn clean_up(
@@ -96,8 +95,8 @@ pub trait Prober: Send + Sync + 'static {
 }
 
 impl Prober for Journey {
-    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged> {
-        Box::pin(async move { Self::judge(&self, order, &gate).await })
+    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged> {
+        Box::pin(async move { Self::judge(&self, order, &gate, purse).await })
     }
 
     fn clean_up(
@@ -120,6 +119,11 @@ pub struct Schedule;
 struct Member {
     /// Place of its platform.
     platform: usize,
+    tier: Tier,
+    /// Requests that a whole run sends at least.
+    requests: u32,
+    /// How many of them clean up.
+    clean_ups: u32,
     cadence: Duration,
     /// The longest that its health step may take.
     patience: Duration,
@@ -133,8 +137,7 @@ struct Member {
 struct Shared {
     id: PlatformId,
     place: usize,
-    throttle: Mutex<Throttle>,
-    budget: Mutex<Budget>,
+    budget: Arc<Budget>,
 }
 
 /// Steers a running schedule; dropping it ends all probes.
@@ -191,13 +194,17 @@ impl Schedule {
                 Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
             members.push(Some(Member {
                 platform,
+                tier: component.tier,
+                requests: requests(component),
+                clean_ups: clean_ups(component),
                 cadence: component.cadence,
                 patience,
                 listing: journey.first_listing().map(str::to_owned),
                 prober: journey,
             }));
         }
-        let platforms = clients.iter().map(|client| (client.platform.clone(), client.rate_limit)).collect();
+        let platforms =
+            clients.iter().map(|client| (client.platform.clone(), Arc::clone(&client.budget))).collect();
         let bases = components.iter().map(|component| &component.platform.base_url);
         let witness = Arc::new(Witness::new(bases.chain(canary)));
         let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
@@ -206,9 +213,25 @@ impl Schedule {
     }
 }
 
+/// Requests that a whole run of a component's journey sends, clean-up included, where nothing is polled and the answers
+/// that it shares were asked for by others; at least one where it sends any.
+fn requests(component: &Component) -> u32 {
+    let asks = |step: &&Step| matches!(step.action, Action::Http(_));
+    let own = component.journey.iter().filter(asks).filter(|step| step.shared.is_none()).count();
+    let least = usize::from(component.journey.iter().any(|step| asks(&step)));
+    u32::try_from(own.max(least)).unwrap_or(u32::MAX)
+}
+
+/// How many requests of a journey clean up.
+fn clean_ups(component: &Component) -> u32 {
+    let steps =
+        component.journey.iter().filter(|step| step.cleanup && matches!(step.action, Action::Http(_)));
+    u32::try_from(steps.count()).unwrap_or(u32::MAX)
+}
+
 fn start(
     members: Vec<Option<Member>>,
-    platforms: Vec<(PlatformId, Option<Rate>)>,
+    platforms: Vec<(PlatformId, Arc<Budget>)>,
     canary: &Arc<Canary>,
     witness: &Arc<Witness>,
     clock: &SharedClock,
@@ -220,9 +243,9 @@ fn start(
     let shared: Vec<Arc<Shared>> = platforms
         .into_iter()
         .enumerate()
-        .map(|(place, (id, rate))| {
-            let throttle = Mutex::new(Throttle::new(rng.u64(..)));
-            Arc::new(Shared { id, place, throttle, budget: Mutex::new(Budget::new(rate)) })
+        .map(|(place, (id, budget))| {
+            budget.seed(rng.u64(..));
+            Arc::new(Shared { id, place, budget })
         })
         .collect();
     let (lateness, tasks) = (Arc::new(Lateness::default()), TaskTracker::new());
@@ -242,10 +265,14 @@ fn start(
         let beat = Beat {
             place,
             siblings,
+            tier: member.tier,
+            requests: member.requests,
+            clean_ups: member.clean_ups,
             cadence: member.cadence,
             patience: member.patience,
             prober: member.prober,
             platform: Arc::clone(&shared[member.platform]),
+            begun,
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
             witness: Arc::clone(witness),
@@ -258,12 +285,28 @@ fn start(
         tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run(stopping.clone())));
         levers.push(Some(Lever { pace: sender, now }));
     }
+    for platform in shared {
+        let clerk = serve_budget(platform, out.clone());
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(clerk));
+    }
     if !canary.is_empty() {
         let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out.clone());
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
     ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
+}
+
+/// Gives the starts of one platform away and tells how its budget stands.
+async fn serve_budget(platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
+    let clerk = Clerk::new(Arc::clone(&platform.budget));
+    clerk
+        .run(|Tidings { throttled, wait, stretched }| {
+            let platform = platform.id.clone();
+            out.send(ProbeOutput::Budget { platform, throttled, retry_after: wait, stretched })
+                .map(|sent| sent.is_ok())
+        })
+        .await;
 }
 
 /// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform

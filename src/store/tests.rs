@@ -673,8 +673,13 @@ fn a_component_that_cannot_be_seen_does_not_count_as_up() {
         status(&picture, 2)
     };
     assert_eq!(with(Event::Probe(probe(1, Verdict::Blind, None))), (false, 0, 1));
-    let throttled =
-        |throttled| BudgetEvent { at: at(1), platform: platform.clone(), throttled, retry_after_ms: None };
+    let throttled = |throttled| BudgetEvent {
+        at: at(1),
+        platform: platform.clone(),
+        throttled,
+        retry_after_ms: None,
+        stretched: Vec::new(),
+    };
     assert_eq!(with(Event::Budget(throttled(true))), (false, 0, 1));
     assert_eq!(with(Event::Budget(throttled(false))), (true, 1, 0));
     let login = |login| PlatformEvent { at: at(1), platform: platform.clone(), login, reason: None };

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use warroom::{
     domain::{ProbeReport, Verdict},
     platform::Standing,
-    probe::{Journey, Order, journey::Gate},
+    probe::{Budget, Journey, Order, journey::Gate},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 async fn judge(journey: &Journey) -> ProbeReport {
-    journey.judge(Order::default(), &Gate::default()).await.report.unwrap()
+    journey.judge(Order::default(), &Gate::default(), Budget::new(None).purse()).await.report.unwrap()
 }
 
 async fn judge_all(journeys: &[Arc<Journey>]) -> Vec<ProbeReport> {

@@ -13,7 +13,7 @@ use warroom::{
 
 use crate::{
     server::{Act, Server, answer, ok},
-    setup::{at, component, get, journey, judged, once, peace, step},
+    setup::{at, component, get, journey, judged, judged_through, once, peace, step},
 };
 
 fn failing_at(path: &'static str) -> impl Fn(&crate::server::Asked) -> Act + Send + Sync + 'static {
@@ -160,10 +160,10 @@ async fn a_probe_whose_health_step_passes_beside_a_running_chain_gives_up() {
     chain.timeout = Duration::from_millis(300);
     let journey = journey(component(at(server.address), vec![get("health", "/health"), chain]));
     let gate = Gate::default();
-    let (first, second) = tokio::join!(journey.judge(BURST, &gate), async {
+    let (first, second) = tokio::join!(judged_through(&journey, BURST, &gate), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(gate.is_taken());
-        journey.judge(BURST, &gate).await
+        judged_through(&journey, BURST, &gate).await
     });
     assert!(second.report.is_none());
     assert_eq!(first.report.unwrap().verdict, Verdict::Degraded);

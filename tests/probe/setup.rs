@@ -12,7 +12,7 @@ use warroom::{
     domain::{ComponentId, PlatformId, ProbeReport, Tier},
     platform::Credentials,
     probe::{
-        Client, Journey, Order,
+        Budget, Client, Journey, Order,
         journey::{Gate, Judged},
     },
 };
@@ -106,7 +106,11 @@ pub(crate) async fn peace(journey: &Journey) -> ProbeReport {
 }
 
 pub(crate) async fn judged(journey: &Journey, order: Order) -> Judged {
-    journey.judge(order, &Gate::default()).await
+    judged_through(journey, order, &Gate::default()).await
+}
+
+pub(crate) async fn judged_through(journey: &Journey, order: Order, gate: &Gate) -> Judged {
+    journey.judge(order, gate, Budget::new(None).purse()).await
 }
 
 pub(crate) async fn once(platform: Platform, journey_steps: Vec<Step>) -> ProbeReport {

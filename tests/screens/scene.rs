@@ -233,6 +233,7 @@ impl Scene {
             platform: platform.into(),
             throttled: wait.is_some(),
             retry_after_ms: wait,
+            stretched: Vec::new(),
         }));
     }
 

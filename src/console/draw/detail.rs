@@ -112,6 +112,13 @@ fn state_lines(
     if let Some(why) = row::blind_reason(picture, card, wall) {
         lines.push(vec![(format!("platform {}: {why}", card.platform), theme.style(Role::Blind))]);
     }
+    if let Some(stretched) = row::stretched(picture, card) {
+        let intervals = row::intervals(stretched);
+        lines.push(vec![(
+            format!("probed {intervals}: the rate budget of platform {} is short", card.platform),
+            theme.style(Role::Fair),
+        )]);
+    }
     if let Some(outage) = &component.outage {
         let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
         let target = text::clock_duration(card.target_rto);

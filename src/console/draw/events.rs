@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::{chain, ink::Ink};
+use super::{chain, ink::Ink, row};
 use crate::{
     console::{
         state::State,
@@ -142,7 +142,20 @@ pub(super) fn sentence(
             });
             (format!("throttled (429){wait}"), role(Role::Blind))
         }
-        Event::Budget(_) => ("no longer throttled".to_owned(), role(Role::Text)),
+        Event::Budget(budget) => match budget.stretched.as_slice() {
+            [] => ("not throttled, probed as often as wanted".to_owned(), role(Role::Text)),
+            [worst, others @ ..] => {
+                let id = &worst.component_id;
+                let name = picture.position(id).map(|place| &picture.roster.components[place].name);
+                let name = name.map_or_else(|| id.to_string(), ToString::to_string);
+                let more =
+                    if others.is_empty() { String::new() } else { format!(" (+{} more)", others.len()) };
+                (
+                    format!("the rate budget is short: {name} probed {}{more}", row::intervals(worst)),
+                    role(Role::Fair),
+                )
+            }
+        },
         Event::Platform(platform) if platform.login == Login::Failing => (
             format!("login failing: {}", platform.reason.as_deref().unwrap_or("no reason given")),
             role(Role::Blind),

@@ -3,7 +3,7 @@
 use chrono::Timelike;
 use ratatui::style::Style;
 
-use super::ink::Ink;
+use super::{ink::Ink, row};
 use crate::{
     console::{
         list,
@@ -92,7 +92,17 @@ fn notices(state: &State) -> Vec<String> {
         platform.login_failing.as_ref().map(|reason| format!("{id}: login failing: {reason}"))
     });
     let standing = picture.notices.values().map(|notice| notice.text.clone());
-    stopped.into_iter().chain(standing).chain(failing).collect()
+    let short = picture.platforms.iter().filter_map(|(id, platform)| {
+        let worst = platform.stretched.first()?;
+        let name = picture.position(&worst.component_id).map(|place| &picture.roster.components[place].name);
+        let name = name.map_or_else(|| worst.component_id.to_string(), ToString::to_string);
+        let more = match platform.stretched.len() {
+            1 => String::new(),
+            all => format!(" (+{} more)", all - 1),
+        };
+        Some(format!("{id}: the rate budget is short: {name} probed {}{more}", row::intervals(worst)))
+    });
+    stopped.into_iter().chain(standing).chain(failing).chain(short).collect()
 }
 
 /// How many lines it needs.

@@ -14,7 +14,10 @@ use crate::{
         text,
         theme::{Role, Theme},
     },
-    domain::{ComponentCard, Picture, Timings, Verdict, history::History, picture::ComponentPicture},
+    domain::{
+        ComponentCard, Picture, Timings, Verdict, event::Stretched, history::History,
+        picture::ComponentPicture,
+    },
 };
 
 /// Marker, glyph and the gap after them.
@@ -293,12 +296,33 @@ fn who(picture: &Picture, place: usize, theme: &Theme, wall: DateTime<Utc>) -> (
     if let Some(reason) = component.reason.as_ref().filter(|_| component.verdict == Some(Verdict::Blind)) {
         return (reason.clone(), theme.style(Role::Blind));
     }
+    if let Some(stretched) = stretched(picture, card) {
+        return (intervals(stretched), theme.style(Role::Fair));
+    }
     if let Some(by) = &component.served_by {
         let style = if card.secondary.contains(by) { theme.style(Role::Fair) } else { text_style };
         return (by.clone(), style);
     }
     let word = if card.protected { "protected" } else { "" };
     (word.to_owned(), theme.style(Role::Muted))
+}
+
+/// `every 11 s, not 5 s`.
+pub(super) fn intervals(stretched: &Stretched) -> String {
+    format!("every {}, not {}", seconds(stretched.actual_ms), seconds(stretched.wanted_ms))
+}
+
+/// An interval in seconds, with two figures that count.
+fn seconds(millis: u64) -> String {
+    let seconds = millis as f64 / 1000.0;
+    let digits = usize::from(seconds < 9.95 && (seconds * 10.0).round() % 10.0 != 0.0);
+    format!("{seconds:.digits$} s")
+}
+
+/// How much less often than it should a component is probed because its platform's rate budget is short.
+pub(super) fn stretched<'a>(picture: &'a Picture, card: &ComponentCard) -> Option<&'a Stretched> {
+    let platform = picture.platforms.get(&card.platform)?;
+    platform.stretched.iter().find(|stretched| stretched.component_id == card.id)
 }
 
 /// Why a platform cannot be seen, when it is the platform's doing.

@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Journey, Signals};
+use super::{Journey, Signals, Way};
 use crate::{
     config::{
         model::{Action, Step},
@@ -19,9 +19,10 @@ use crate::{
     expression::{Answer, Scope},
     platform::{self, Pass, retry_after},
     probe::{
+        budget::{Refusal, Slot},
         client::Route,
         connect::{self, Progress},
-        exchange::{self, Ask, Reply},
+        exchange::{self, Ask, Reply, Toll},
         failure::{Failure, Kind},
         foreign::{LONGEST, clean},
         listing::{Answer as Listed, Key, Lead, Need, Part},
@@ -70,6 +71,11 @@ struct Attempt {
 }
 
 impl Attempt {
+    /// The budget did not let the request out: nothing was seen.
+    fn not_sent(refusal: Refusal) -> Self {
+        Self { failure: Some(Failure::ours(&refusal.to_string())), ..Self::default() }
+    }
+
     fn has_failed(&self) -> bool {
         self.failure.is_some() && !self.is_blind()
     }
@@ -82,31 +88,31 @@ impl Attempt {
 
 impl Journey {
     /// Runs one step, polling it where it asks for that.
-    pub(super) async fn step(
-        &self,
-        place: usize,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
-    ) -> Outcome {
+    pub(super) async fn step(&self, place: usize, way: Way<'_>) -> Outcome {
         let step = &self.component.journey[place];
-        let lead = match self.listing(place, vars, not_before).await {
-            Some(Part::Follow(listed)) => return self.follow(place, &listed, vars),
+        let lead = match self.listing(place, way).await {
+            Some(Part::Follow(listed)) => return self.follow(place, &listed, way.vars),
             Some(Part::Lead(lead)) => Some(lead),
             None => None,
         };
+        let mut leave = self.leave(step, way).await;
         let mut start = self.clock.moment();
+        let mut waited = Duration::ZERO;
         let mut signals = Signals::default();
         let mut attempt = loop {
+            let spent = self.clock.moment().since(start).saturating_sub(waited);
             let limit = match step.retry {
-                Some(retry) => step.timeout.min(retry.until.saturating_sub(self.clock.moment().since(start))),
+                Some(retry) => step.timeout.min(retry.until.saturating_sub(spent)),
                 None => step.timeout,
             };
-            let attempt = self.attempt(place, vars, not_before, limit).await;
+            let attempt = self.attempt(place, leave, way, limit).await;
             signals.add(attempt.signals);
             // Time spent on a login says nothing of the component, and is no part of its evidence.
-            start = attempt.restarted.unwrap_or(start);
+            if let Some(restarted) = attempt.restarted {
+                (start, waited) = (restarted, Duration::ZERO);
+            }
             let again = step.retry.filter(|retry| {
-                let spent = self.clock.moment().since(start);
+                let spent = self.clock.moment().since(start).saturating_sub(waited);
                 attempt.has_failed() && !attempt.is_final && spent + retry.every < retry.until
             });
             if let Some(route) = attempt.route.as_ref().filter(|_| attempt.has_failed())
@@ -117,6 +123,10 @@ impl Journey {
             }
             let Some(retry) = again else { break attempt };
             tokio::time::sleep(retry.every).await;
+            // Waiting for the budget takes nothing from the time that polling has.
+            let asked = self.clock.moment();
+            leave = self.leave(step, way).await;
+            waited += self.clock.moment().since(asked);
         };
         let span = Span::new(start, self.clock.moment());
         if let Some(lead) = lead {
@@ -150,24 +160,19 @@ impl Journey {
     }
 
     /// What a step whose answer is shared is to do; `None` for every other.
-    async fn listing(
-        &self,
-        place: usize,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
-    ) -> Option<Part> {
+    async fn listing(&self, place: usize, way: Way<'_>) -> Option<Part> {
         let (step, plan) = (&self.component.journey[place], &self.plans[place]);
         let age = step.shared?;
         let key = match (&plan.listing, &step.action) {
             (Some(key), _) => key.clone(),
             // A request that cannot be made says so when it is tried.
             (None, Action::Http(action)) => {
-                Key::of(&plan::ask(&self.client, action, vars).ok()?, step.timeout)
+                Key::of(&plan::ask(&self.client, action, way.vars).ok()?, step.timeout)
             }
             _ => return None,
         };
         let after = plan.looked.renew(self.clock.moment());
-        let need = Need { after, fresh: not_before.is_some(), age };
+        let need = Need { after, fresh: way.not_before.is_some(), age };
         Some(self.client.listings.join(&key, need, &*self.clock).await)
     }
 
@@ -190,50 +195,63 @@ impl Journey {
         self.outcome(place, attempt, listed.span, signals)
     }
 
+    /// Leave for the request of a step; `None` for one that sends none.
+    async fn leave<'a>(&self, step: &Step, way: Way<'a>) -> Option<Result<Slot<'a>, Refusal>> {
+        match step.action {
+            Action::Http(_) => Some(way.purse.admit(way.errand).await),
+            _ => None,
+        }
+    }
+
     async fn attempt(
         &self,
         place: usize,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
+        leave: Option<Result<Slot<'_>, Refusal>>,
+        way: Way<'_>,
         limit: Duration,
     ) -> Attempt {
         let step = &self.component.journey[place];
         let plan = &self.plans[place];
-        match (&plan.action, &step.action) {
-            (Planned::Ready(ask), _) => self.http(place, &Prepared::Kept(ask), vars, not_before, limit).await,
-            (Planned::Late, Action::Http(action)) => match plan::ask(&self.client, action, vars) {
-                Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), vars, not_before, limit).await,
-                Err(failure) => Attempt { failure: Some(failure), ..Attempt::default() },
-            },
-            (_, Action::Tcp(target)) => match target.render(vars, Place::Plain) {
-                Ok(target) => self.tcp(place, &target, vars, limit).await,
+        let slot = match leave.transpose() {
+            Ok(slot) => slot,
+            Err(refusal) => return Attempt::not_sent(refusal),
+        };
+        match (&plan.action, &step.action, slot) {
+            (Planned::Ready(ask), _, Some(slot)) => {
+                self.http(place, &Prepared::Kept(ask), slot, way, limit).await
+            }
+            (Planned::Late, Action::Http(action), Some(slot)) => {
+                match plan::ask(&self.client, action, way.vars) {
+                    Ok(ask) => self.http(place, &Prepared::Made(Box::new(ask)), slot, way, limit).await,
+                    Err(failure) => Attempt { failure: Some(failure), ..Attempt::default() },
+                }
+            }
+            (_, Action::Tcp(target), _) => match target.render(way.vars, Place::Plain) {
+                Ok(target) => self.tcp(place, &target, way.vars, limit).await,
                 Err(error) => {
                     Attempt { failure: Some(Failure::answer(&error.to_string())), ..Attempt::default() }
                 }
             },
-            (_, Action::Sip(action)) => self.sip(place, action, vars, limit).await,
+            (_, Action::Sip(action), _) => self.sip(place, action, way.vars, limit).await,
             // Left out of every group, so that this is never reached with an answer to give.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
     }
 
     /// One request; where its token is refused, a second one with another.
-    async fn http(
-        &self,
-        place: usize,
-        ask: &Ask,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
-        limit: Duration,
-    ) -> Attempt {
+    async fn http(&self, place: usize, ask: &Ask, slot: Slot<'_>, way: Way<'_>, limit: Duration) -> Attempt {
         let session = &self.client.session;
-        let mut attempt = self.request(place, ask, vars, not_before, limit).await;
+        let mut attempt = self.request(place, ask, slot, way, limit).await;
         let Some(refused) = attempt.refused.take() else { return attempt };
         match session.renewed(&refused, limit).await {
             Ok(_) => {
                 let first = attempt.signals;
+                let slot = match way.purse.admit(way.errand).await {
+                    Ok(slot) => slot,
+                    Err(refusal) => return Attempt { signals: first, ..Attempt::not_sent(refusal) },
+                };
                 let restarted = self.clock.moment();
-                attempt = self.request(place, ask, vars, not_before, limit).await;
+                attempt = self.request(place, ask, slot, way, limit).await;
                 attempt.signals.add(first);
                 attempt.restarted = Some(restarted);
             }
@@ -256,17 +274,19 @@ impl Journey {
         &self,
         place: usize,
         ask: &Ask,
-        vars: &BTreeMap<String, String>,
-        not_before: Option<Moment>,
+        slot: Slot<'_>,
+        way: Way<'_>,
         limit: Duration,
     ) -> Attempt {
         let mut progress = Progress::default();
+        let mut toll = Toll::new(way.purse, slot);
         let begun = self.clock.moment();
-        let reply = timeout(limit, self.client.exchange(ask, not_before, &mut progress)).await;
+        let exchange = self.client.exchange(ask, way.not_before, &mut toll, &mut progress);
+        let reply = timeout(limit, exchange).await;
         progress.timings.total = self.clock.moment().since(begun);
         let reply = reply.unwrap_or_else(|_| Err(progress.stage.timed_out(limit)));
         let mut attempt = match &reply {
-            Ok(reply) => self.weigh(place, reply, &ask.target.url, vars, progress.timings.total),
+            Ok(reply) => self.weigh(place, reply, &ask.target.url, way.vars, progress.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, answered: reached, ..Signals::default() };

@@ -2,29 +2,25 @@
 //!
 //! Invariants: in peace one probe at a time; in a burst a new one starts only while all others are in their health step.
 
-use std::{
-    sync::{Arc, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Pace, ProbeOutput, Prober, Shared,
-    budget::Budget,
     grid::Grid,
     lateness::Lateness,
     outbox::{Entry, Outbox, Wait},
-    throttle::{Leave, Throttle},
 };
 use crate::{
-    domain::{StepReport, Verdict},
+    domain::{StepReport, Tier, Verdict},
     probe::{
+        budget::{Applicant, Application, Purse},
         doubt::{Canary, Sight, Sights, Witness},
         journey::{Gate, Judged, Leftovers, Order, Signals},
     },
@@ -33,18 +29,22 @@ use crate::{
 /// Probes of one component that may be in their health step at one time, where a slow one needs no more.
 const OVERLAP: u128 = 16;
 
-/// How long the one that tries a throttled platform for all has before the others look again.
-const TRIAL: Duration = Duration::from_millis(50);
-
 /// Everything that a component's task needs.
 pub(super) struct Beat {
     pub(super) place: usize,
     pub(super) siblings: usize,
+    pub(super) tier: Tier,
+    /// Requests that a whole run sends at least.
+    pub(super) requests: u32,
+    /// How many of them clean up.
+    pub(super) clean_ups: u32,
     pub(super) cadence: Duration,
     /// The longest that its health step may take.
     pub(super) patience: Duration,
     pub(super) prober: Arc<dyn Prober>,
     pub(super) platform: Arc<Shared>,
+    /// When the schedule began.
+    pub(super) begun: Instant,
     pub(super) sights: Arc<Sights>,
     pub(super) canary: Arc<Canary>,
     pub(super) witness: Arc<Witness>,
@@ -61,11 +61,11 @@ struct Unread;
 /// What one of a component's futures came to.
 enum Ended {
     /// A verdict is spoken.
-    Judged { started: Instant, judged: Box<Judged> },
+    Judged(Box<Judged>),
     /// A canary has spoken; why the verdict is taken back, if it is.
     Doubted { id: u64, why: Option<&'static str> },
     /// Clean-up is done.
-    Cleaned { id: u64, steps: Vec<(usize, StepReport)>, signals: Signals, started: Instant },
+    Cleaned { id: u64, steps: Vec<(usize, StepReport)>, signals: Signals },
 }
 
 /// What changes while a component is probed.
@@ -80,6 +80,10 @@ struct State {
     due: Instant,
     /// A probe was due in peace while the one before was still running.
     waiting: bool,
+    /// A probe waits for the platform's budget.
+    queued: Option<oneshot::Receiver<Purse>>,
+    /// Requests that the last whole run sent.
+    requests: u32,
     last_start: Option<Instant>,
     not_before: Option<Instant>,
     failed: bool,
@@ -88,11 +92,11 @@ struct State {
 }
 
 impl State {
-    fn clean_up(&mut self, prober: &Arc<dyn Prober>, leftovers: Leftovers, id: u64, started: Instant) {
+    fn clean_up(&mut self, prober: &Arc<dyn Prober>, leftovers: Leftovers, id: u64) {
         let clean_up = Arc::clone(prober).clean_up(leftovers);
         let clean_up = async move {
             let (steps, signals) = clean_up.await;
-            Ended::Cleaned { id, steps, signals, started }
+            Ended::Cleaned { id, steps, signals }
         };
         self.running.push(clean_up.boxed());
         self.cleaning += 1;
@@ -104,9 +108,9 @@ impl State {
             && let Some(ended) = self.running.next().await
         {
             match ended {
-                Ended::Judged { started, judged } => {
+                Ended::Judged(judged) => {
                     if let Some(leftovers) = judged.leftovers {
-                        self.clean_up(prober, leftovers, self.next_id, started);
+                        self.clean_up(prober, leftovers, self.next_id);
                     }
                 }
                 Ended::Cleaned { .. } => self.cleaning -= 1,
@@ -130,6 +134,8 @@ impl Beat {
             next_id: 0,
             due: self.grid.first(self.cadence, self.siblings),
             waiting: false,
+            queued: None,
+            requests: self.requests,
             last_start: None,
             not_before: None,
             failed: false,
@@ -162,6 +168,12 @@ impl Beat {
                         state.waiting = !state.running.is_empty() && !state.pace.burst;
                     }
                 }
+                granted = granted(&mut state.queued) => {
+                    state.queued = None;
+                    if let Some(purse) = granted {
+                        self.take_leave(state, purse);
+                    }
+                }
                 () = self.now.notified() => {
                     if state.judging == 0 {
                         self.tick(state, None);
@@ -176,14 +188,6 @@ impl Beat {
         }
     }
 
-    fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        self.platform.throttle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn budget(&self) -> MutexGuard<'_, Budget> {
-        self.platform.budget.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn next_due(&mut self, state: &State) -> Instant {
         let now = Instant::now();
         let first = state.last_start.is_none() && !state.pace.burst;
@@ -195,6 +199,9 @@ impl Beat {
     fn change_pace(&mut self, state: &mut State) {
         let pace = *self.pace.borrow_and_update();
         let old = std::mem::replace(&mut state.pace, pace);
+        if state.queued.is_some() {
+            self.platform.budget.change(&self.applicant(state));
+        }
         if (old.burst, old.interval) == (pace.burst, pace.interval) {
             return;
         }
@@ -217,69 +224,99 @@ impl Beat {
         OVERLAP.max(during + 2)
     }
 
-    /// Starts a probe if it may start now. `due` is when it should have; `None` for one that waited or was asked for.
-    fn tick(&mut self, state: &mut State, due: Option<Instant>) -> bool {
-        let now = Instant::now();
+    /// What the budget has to know to find this component's turn.
+    fn applicant(&self, state: &State) -> Applicant {
+        let pace = state.pace;
+        Applicant {
+            place: self.place,
+            troubled: pace.burst || pace.fresh,
+            tier: self.tier,
+            interval: pace.interval,
+            cadence: self.cadence,
+            last: state.last_start.unwrap_or(self.begun),
+            // The health step alone, while it fails; what comes after it once it passes goes before other starts.
+            requests: if pace.burst && pace.health_only { 1 } else { state.requests },
+        }
+    }
+
+    /// Whether a probe may start now as far as this component's others go. `waits` says whether one that may not is to
+    /// start when they have ended.
+    fn has_way(&self, state: &mut State, waits: bool) -> bool {
         if state.pace.burst {
             if state.gate.is_taken() || state.judging as u128 >= self.overlap(state.pace.interval) {
                 return false;
             }
         } else if !state.running.is_empty() {
-            state.waiting |= due.is_some();
+            state.waiting |= waits;
             return false;
         }
-        if let Some(not_before) = state.not_before.filter(|not_before| *not_before > now) {
+        if let Some(not_before) = state.not_before.filter(|not_before| *not_before > Instant::now()) {
             state.due = state.due.min(not_before);
             return false;
         }
-        let free_at = self.budget().free_at(now);
-        if free_at > now {
-            tracing::debug!(platform = %self.platform.id, "`rate_limit` is reached; a probe waits");
-            state.due = state.due.min(free_at);
+        true
+    }
+
+    /// Starts a probe if it may start now, or lets it wait for the budget. `due` is when it should have; `None` for one
+    /// that waited or was asked for.
+    fn tick(&mut self, state: &mut State, due: Option<Instant>) -> bool {
+        if state.queued.is_some() || !self.has_way(state, due.is_some()) {
             return false;
         }
-        let leave = self.throttle().ask(self.place, now);
-        if let Leave::Refused { until } = leave {
-            // A wait of seconds is not to cost a slow component its cadence; one after the other, that is no herd.
-            let spread = self.grid.spread(self.cadence, self.siblings);
-            state.due = state.due.min(until.unwrap_or(now + TRIAL) + spread);
-            return false;
-        }
-        self.budget().spend(1, now);
+        // A journey without a request to the platform asks nothing of its budget, nor of a throttle.
+        let purse = if self.requests == 0 {
+            self.platform.budget.purse()
+        } else {
+            match self.platform.budget.apply(self.applicant(state)) {
+                Application::Granted(purse) => purse,
+                Application::Waits(granted) => {
+                    state.queued = Some(granted);
+                    return false;
+                }
+            }
+        };
         if let Some(due) = due {
-            self.lateness.note(now.saturating_duration_since(due));
+            self.lateness.note(Instant::now().saturating_duration_since(due));
         }
-        state.last_start = Some(now);
+        self.begin(state, purse);
+        true
+    }
+
+    /// Starts the probe that waited for the budget, if it still has a way.
+    fn take_leave(&mut self, state: &mut State, purse: Purse) {
+        if self.has_way(state, true) {
+            self.begin(state, purse);
+        }
+    }
+
+    fn begin(&self, state: &mut State, purse: Purse) {
+        state.last_start = Some(Instant::now());
         state.judging += 1;
         let order = Order {
             burst: state.pace.burst,
             fresh: state.pace.fresh || state.failed,
             health_only: state.pace.health_only,
         };
-        let run = Arc::clone(&self.prober).judge(order, state.gate.clone());
-        let run = async move { Ended::Judged { started: now, judged: Box::new(run.await) } };
+        let run = Arc::clone(&self.prober).judge(order, state.gate.clone(), purse);
+        let run = async move { Ended::Judged(Box::new(run.await)) };
         state.running.push(run.boxed());
-        true
     }
 
     async fn take(&mut self, state: &mut State, ended: Ended) -> Result<(), Unread> {
         match ended {
-            Ended::Judged { started, judged } => {
+            Ended::Judged(judged) => {
                 state.judging -= 1;
-                self.heed(state, judged.signals, started, 1).await?;
-                if self.throttle().ended(self.place, started) {
-                    self.send_budget(false, None).await?;
-                }
-                self.file(state, *judged, started);
+                self.heed(state, judged.signals);
+                self.file(state, *judged);
             }
             Ended::Doubted { id, why } => state.outbox.decide(id, |report| {
                 if let Some(why) = why {
                     Judged::blind(report, why);
                 }
             }),
-            Ended::Cleaned { id, steps, signals, started } => {
+            Ended::Cleaned { id, steps, signals } => {
                 state.cleaning -= 1;
-                self.heed(state, signals, started, 0).await?;
+                self.heed(state, signals);
                 state.outbox.cleaned(id, steps);
             }
         }
@@ -291,14 +328,18 @@ impl Beat {
     }
 
     /// Files a verdict for sending, and starts what is still to be done for it.
-    fn file(&mut self, state: &mut State, judged: Judged, started: Instant) {
+    fn file(&mut self, state: &mut State, judged: Judged) {
         let id = state.next_id;
         state.next_id += 1;
         let cleans = judged.leftovers.is_some();
         if let Some(leftovers) = judged.leftovers {
-            state.clean_up(&self.prober, leftovers, id, started);
+            state.clean_up(&self.prober, leftovers, id);
         }
         let Some(report) = judged.report else { return };
+        if report.verdict == Verdict::Up {
+            // What it polled this time it will probably poll the next time too.
+            state.requests = (judged.signals.requests + self.clean_ups).max(self.requests);
+        }
         state.failed = report.verdict != Verdict::Up;
         // In trouble a good report may be the restoration, which nobody is to hear of late.
         let calm = !state.pace.burst && !state.pace.fresh;
@@ -336,39 +377,26 @@ impl Beat {
         .boxed()
     }
 
-    /// Obeys a 429 and a 503, and ends a throttle that is over.
-    async fn heed(
-        &mut self,
-        state: &mut State,
-        signals: Signals,
-        started: Instant,
-        prepaid: u32,
-    ) -> Result<(), Unread> {
+    /// Obeys a 503; whoever met a 429 tries again when the wait is over, if its own slot comes later.
+    fn heed(&self, state: &mut State, signals: Signals) {
         let now = Instant::now();
-        self.budget().spend(signals.requests.saturating_sub(prepaid), now);
         if let Some(wait) = signals.slowed {
             state.not_before = Some(now + wait.min(self.cadence));
         }
-        let news = if let Some(retry_after) = signals.throttled {
-            let mut throttle = self.throttle();
-            let wait = throttle.refused(started, now, retry_after);
-            // Who met the limit tries again when the wait is over, if its own slot comes later.
-            state.due = throttle.until().map_or(state.due, |until| until.max(now).min(state.due));
-            wait.map(|wait| (true, Some(wait)))
-        } else if signals.answered {
-            self.throttle().answered(started).then_some((false, None))
-        } else {
-            None
-        };
-        let Some((throttled, retry_after)) = news else { return Ok(()) };
-        self.send_budget(throttled, retry_after).await
-    }
-
-    async fn send_budget(&self, throttled: bool, retry_after: Option<Duration>) -> Result<(), Unread> {
-        self.send(ProbeOutput::Budget { platform: self.platform.id.clone(), throttled, retry_after }).await
+        if signals.throttled.is_some() {
+            state.due = state.due.min(now);
+        }
     }
 
     async fn send(&self, output: ProbeOutput) -> Result<(), Unread> {
         self.out.send(output).await.map_err(|_| Unread)
+    }
+}
+
+/// The leave to probe that was waited for; `None` when there will be none.
+async fn granted(queued: &mut Option<oneshot::Receiver<Purse>>) -> Option<Purse> {
+    match queued {
+        Some(granted) => granted.await.ok(),
+        None => std::future::pending().await,
     }
 }

@@ -1,9 +1,18 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use hyper::{
+    StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
 
 use super::*;
 use crate::{
     clock::{Clock as _, RuntimeClock},
     domain::{ComponentId, Moment, PathName, Span, Verdict},
+    probe::budget::Errand,
 };
 
 type Script = dyn Fn(usize, Order, &Gate) -> (Duration, Judged) + Send + Sync;
@@ -38,14 +47,24 @@ impl Scripted {
 }
 
 impl Prober for Scripted {
-    fn judge(self: Arc<Self>, order: Order, gate: Gate) -> BoxFuture<'static, Judged> {
+    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged> {
         Box::pin(async move {
+            let mut pass = purse.admit(Errand::Step).await.unwrap();
+            pass.send();
             let number = self.runs.fetch_add(1, Ordering::Relaxed);
             let start = self.clock.moment();
             self.starts.lock().unwrap().push(start.since(Moment::default()));
             self.orders.lock().unwrap().push(order);
             let (takes, mut judged) = (self.script)(number, order, &gate);
             tokio::time::sleep(takes).await;
+            if !judged.transport_failure {
+                let mut headers = HeaderMap::new();
+                if let Some(Some(wait)) = judged.signals.throttled {
+                    headers.insert(RETRY_AFTER, wait.as_secs().into());
+                }
+                let status = if judged.signals.throttled.is_some() { 429 } else { 200 };
+                pass.answered(StatusCode::from_u16(status).unwrap(), &headers, true);
+            }
             if let Some(report) = &mut judged.report {
                 report.span = Span::new(start, self.clock.moment());
                 report.evidence = report.span;
@@ -120,12 +139,22 @@ fn begin_beside(
 ) -> (ScheduleHandle, mpsc::Receiver<ProbeOutput>) {
     let (out, outputs) = mpsc::channel(100_000);
     let platforms = members.iter().map(|(platform, ..)| platform + 1).max().unwrap_or(0);
-    let platforms = (0..platforms).map(|number| (PlatformId::new(format!("p{number}")), None)).collect();
+    let platforms =
+        (0..platforms).map(|number| (PlatformId::new(format!("p{number}")), Budget::new(None))).collect();
     let members = members
         .iter()
         .map(|(platform, cadence, prober)| {
             let prober: Arc<dyn Prober> = Arc::clone(prober) as Arc<dyn Prober>;
-            Some(Member { platform: *platform, cadence: *cadence, patience: PATIENCE, listing: None, prober })
+            Some(Member {
+                platform: *platform,
+                tier: Tier::One,
+                requests: 1,
+                clean_ups: 0,
+                cadence: *cadence,
+                patience: PATIENCE,
+                listing: None,
+                prober,
+            })
         })
         .collect();
     let clock: SharedClock = Arc::new(clock);

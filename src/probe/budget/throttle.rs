@@ -1,4 +1,4 @@
-//! One platform's throttle: nobody probes until the wait is over, then one component tries for all.
+//! One platform's throttle: no request is sent until the wait is over, then one probe tries for all.
 //!
 //! Invariants: the platform's own wait is obeyed and never multiplied; answers to requests from before the wait neither
 //! end nor lengthen a backoff; a platform that no longer answers is not throttled.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest wait that is obeyed.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(super) const LONGEST: Duration = Duration::from_mins(5);
 
 /// The longest wait where the platform names none.
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
@@ -19,11 +19,13 @@ const BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// The longest jitter behind a wait that the platform named.
 const JITTER_CAP: Duration = Duration::from_secs(1);
 
-/// Whether a component may probe now.
+/// Whether a request may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
+pub(super) enum Leave {
     /// It may.
     Granted,
+    /// The same probe tries for all with another request: what comes of that decides.
+    Soon,
     /// It may not.
     Refused {
         /// When the wait is over; `None` when another one tries for all.
@@ -31,42 +33,83 @@ pub(crate) enum Leave {
     },
 }
 
+/// Who tries for all.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    probe: u64,
+    /// Whether its one request is under way.
+    asked: bool,
+}
+
 /// The throttle of one platform.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub(super) struct Throttle {
     until: Option<Instant>,
-    /// The component that tries for all.
-    trying: Option<usize>,
+    trial: Option<Trial>,
     attempts: u32,
     rng: fastrand::Rng,
 }
 
 impl Throttle {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { until: None, trying: None, attempts: 0, rng: fastrand::Rng::with_seed(seed) }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { until: None, trial: None, attempts: 0, rng: fastrand::Rng::with_seed(seed) }
     }
 
-    /// Asks for leave to probe; once the wait is over, the first to ask gets it and the others wait for its answer.
-    pub(crate) fn ask(&mut self, place: usize, now: Instant) -> Leave {
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.rng = fastrand::Rng::with_seed(seed);
+    }
+
+    /// Whether a probe may start, and then tries for all where the wait is just over.
+    pub(super) fn start(&self, now: Instant) -> Leave {
         match self.until {
             None => Leave::Granted,
             Some(until) if now < until => Leave::Refused { until: Some(until) },
-            Some(_) if self.trying.is_some_and(|other| other != place) => Leave::Refused { until: None },
-            Some(_) => {
-                self.trying = Some(place);
-                Leave::Granted
-            }
+            Some(_) if self.trial.is_some() => Leave::Refused { until: None },
+            Some(_) => Leave::Granted,
         }
     }
 
-    /// A 429 came to a probe that started at `started`. The new wait, if it changed.
-    pub(crate) fn refused(
+    /// A probe starts that was given leave.
+    pub(super) fn started(&mut self, probe: u64) {
+        if self.until.is_some() {
+            self.trial = Some(Trial { probe, asked: false });
+        }
+    }
+
+    /// Whether a request of a probe may be sent; once the wait is over, the first to ask gets leave and the others wait for
+    /// its answer.
+    pub(super) fn look(&self, probe: u64, now: Instant) -> Leave {
+        match (self.until, self.trial) {
+            (None, _) => Leave::Granted,
+            (Some(until), _) if now < until => Leave::Refused { until: Some(until) },
+            (_, Some(trial)) if trial.probe != probe => Leave::Refused { until: None },
+            (_, Some(Trial { asked: true, .. })) => Leave::Soon,
+            _ => Leave::Granted,
+        }
+    }
+
+    /// A request is about to be sent for which leave was given.
+    pub(super) fn asks(&mut self, probe: u64) {
+        if self.until.is_some() {
+            self.trial = Some(Trial { probe, asked: true });
+        }
+    }
+
+    /// A request for which leave was given is not sent.
+    pub(super) fn unasked(&mut self, probe: u64) {
+        if let Some(trial) = self.trial.as_mut().filter(|trial| trial.probe == probe) {
+            trial.asked = false;
+        }
+    }
+
+    /// A 429 came to a request that was sent at `sent`. The new wait, if it changed.
+    pub(super) fn refused(
         &mut self,
-        started: Instant,
+        sent: Instant,
         now: Instant,
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
-        let is_news = self.until.is_none_or(|until| started >= until);
+        let is_news = self.until.is_none_or(|until| sent >= until);
         // A wait of nothing, or until a moment that is past, is no leave to ask without end.
         let wait = match retry_after.filter(|wait| !wait.is_zero()) {
             Some(wait) => {
@@ -86,33 +129,38 @@ impl Throttle {
             return None;
         }
         self.until = Some(until);
-        self.trying = None;
+        self.trial = None;
         Some(wait)
     }
 
-    /// An answer that is no 429 came to a probe that started at `started`. Whether that ended the throttle.
-    pub(crate) fn answered(&mut self, started: Instant) -> bool {
-        if self.until.is_some_and(|until| started < until) {
+    /// An answer that is no 429 came to a request that was sent at `sent`. Whether that ended the throttle.
+    pub(super) fn answered(&mut self, sent: Instant) -> bool {
+        if self.until.is_some_and(|until| sent < until) {
             return false;
         }
         self.attempts = 0;
-        self.trying = None;
+        self.trial = None;
         self.until.take().is_some()
     }
 
-    /// The probe of this component that started at `started` ended, whatever came of it. Whether that ended the throttle:
-    /// whoever tried and met no 429 has tried for all, or a platform that dies would be probed by one at a time.
-    pub(crate) fn ended(&mut self, place: usize, started: Instant) -> bool {
-        if self.trying != Some(place) || self.until.is_none_or(|until| started < until) {
+    /// A probe ended, or one of its requests, without an answer. Whether that ended the throttle: whoever tried and met
+    /// no 429 has tried for all, or a platform that dies would be probed by one at a time. One that never tried leaves
+    /// that to another.
+    pub(super) fn ended(&mut self, probe: u64, tried: bool) -> bool {
+        if self.trial.is_none_or(|trial| trial.probe != probe) {
             return false;
         }
-        self.trying = None;
-        self.until = None;
-        true
+        self.trial = None;
+        tried && self.until.take().is_some()
     }
 
-    /// When the wait is over.
-    pub(crate) fn until(&self) -> Option<Instant> {
+    /// Whether a probe tries for all.
+    pub(super) fn is_tried_by(&self, probe: u64) -> bool {
+        self.trial.is_some_and(|trial| trial.probe == probe)
+    }
+
+    /// When the wait is over; `None` where there is none.
+    pub(super) const fn until(&self) -> Option<Instant> {
         self.until
     }
 }
@@ -122,6 +170,14 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may")]
 
     use super::*;
+
+    fn ask(throttle: &mut Throttle, probe: u64, now: Instant) -> Leave {
+        let leave = throttle.look(probe, now);
+        if leave == Leave::Granted {
+            throttle.asks(probe);
+        }
+        leave
+    }
 
     fn seconds(number: u64) -> Duration {
         Duration::from_secs(number)
@@ -138,11 +194,10 @@ mod tests {
             throttle.refused(now, now, Some(seconds(4)));
         }
         assert!(throttle.until().unwrap() <= now + Duration::from_millis(4_400));
-        assert_eq!(
-            throttle.ask(0, now + Duration::from_millis(3_999)),
-            Leave::Refused { until: throttle.until() }
-        );
-        assert_eq!(throttle.ask(0, now + Duration::from_millis(4_400)), Leave::Granted);
+        let early = now + Duration::from_millis(3_999);
+        assert_eq!(ask(&mut throttle, 0, early), Leave::Refused { until: throttle.until() });
+        assert_eq!(throttle.start(early), Leave::Refused { until: throttle.until() });
+        assert_eq!(ask(&mut throttle, 0, now + Duration::from_millis(4_400)), Leave::Granted);
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,17 +209,23 @@ mod tests {
 
     /// When the wait is over, a herd would be throttled again at once.
     #[tokio::test(start_paused = true)]
-    async fn one_component_tries_for_all() {
+    async fn one_request_of_one_probe_tries_for_all() {
         let mut throttle = Throttle::new(1);
         let now = Instant::now();
         throttle.refused(now, now, Some(seconds(1)));
         let after = now + seconds(2);
-        assert_eq!(throttle.ask(7, after), Leave::Granted);
-        assert_eq!(throttle.ask(8, after), Leave::Refused { until: None });
+        assert_eq!(throttle.start(after), Leave::Granted);
+        throttle.started(7);
+        assert_eq!(throttle.start(after), Leave::Refused { until: None });
+        assert_eq!(ask(&mut throttle, 7, after), Leave::Granted);
+        assert_eq!(ask(&mut throttle, 7, after), Leave::Soon, "its parallel step waits too");
+        assert_eq!(ask(&mut throttle, 8, after), Leave::Refused { until: None });
+        throttle.unasked(7);
+        assert_eq!(ask(&mut throttle, 7, after), Leave::Granted);
         // An answer to a request from before the wait says nothing about now.
         assert!(!throttle.answered(now));
         assert!(throttle.answered(after));
-        assert_eq!(throttle.ask(8, after), Leave::Granted);
+        assert_eq!(ask(&mut throttle, 8, after), Leave::Granted);
     }
 
     /// A dead platform throttles nobody; one that only seemed so is not asked as fast as before.
@@ -177,12 +238,14 @@ mod tests {
             throttle.refused(now, now, None);
         }
         let after = now + seconds(40);
-        assert_eq!(throttle.ask(7, after), Leave::Granted);
-        assert!(!throttle.ended(7, now), "a probe from before the wait has not tried");
-        assert!(!throttle.ended(8, after));
-        assert_eq!(throttle.ask(8, after), Leave::Refused { until: None });
-        assert!(throttle.ended(7, after));
-        assert_eq!(throttle.ask(8, after), Leave::Granted);
+        throttle.started(7);
+        assert!(!throttle.ended(8, true));
+        assert!(!throttle.ended(7, false), "it asked nothing");
+        assert_eq!(throttle.start(after), Leave::Granted, "so another one may try");
+        throttle.started(8);
+        assert_eq!(ask(&mut throttle, 8, after), Leave::Granted);
+        assert!(throttle.ended(8, true));
+        assert_eq!(ask(&mut throttle, 9, after), Leave::Granted);
         assert_eq!(throttle.attempts, 5);
         assert!(!throttle.answered(after), "it was ended before");
         assert_eq!(throttle.attempts, 0);
