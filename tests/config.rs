@@ -365,6 +365,10 @@ fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
             "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", tcp = \"a:1\" }, { name = \"y\", get = \"/\", expect = 'status == 200', retry = { every = \"1s\", until = \"30s\" } }]",
             "probes will run late",
         ),
+        (
+            "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", sip = \"sip:a\", timeout = \"500ms\" }, { name = \"y\", tcp = \"a:1\" }]",
+            "waits 500ms: a datagram that is lost is sent again after 500ms, too late for it",
+        ),
     ] {
         let said = warnings(&with_components("", &[component]));
         assert!(said.contains(part), "{part}: {said}");

@@ -9,8 +9,13 @@ use super::{
     model::{Component, Measurement},
     platforms::Platforms,
     reading::Reading,
+    sip::{SipAddress, SipTransport},
     values::in_words,
 };
+use crate::expression::clean;
+
+/// When a SIP datagram that was not answered is sent again: T1 of RFC 3261 section 17.1.
+const SENT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Warns about all of it.
 pub(super) fn lint(
@@ -64,6 +69,26 @@ fn doubts(component: &Component, measurement: &Measurement) -> Vec<(&'static str
             "journey",
             format!("component `{id}` is never observed: none of its steps can be run by this version"),
             "add an HTTP, SIP or TCP step".to_owned(),
+        ));
+    }
+    let hasty = component.journey.iter().find(|step| {
+        // What cannot be read yet may be UDP as well.
+        let by_udp = |address: &str| {
+            SipAddress::parse(address).map_or(true, |address| address.transport == SipTransport::Udp)
+        };
+        let sip = matches!(&step.action, Action::Sip(sip) if by_udp(sip.address.source()));
+        sip && step.timeout <= SENT_AGAIN
+    });
+    if let Some(step) = hasty {
+        doubts.push((
+            "timeout",
+            format!(
+                "step \"{}\" of component `{id}` waits {}: a datagram that is lost is sent again after {}, too late for it",
+                clean(&step.name, 60),
+                in_words(step.timeout),
+                in_words(SENT_AGAIN)
+            ),
+            "give it a timeout of a second or more".to_owned(),
         ));
     }
     let failover = &component.failover;

@@ -8,7 +8,7 @@ use warroom::{
         keys::{self, KeyMap},
         message::{Effect, Message},
     },
-    domain::{Phase, Status, Verdict},
+    domain::{Phase, Status, Verdict, record::ClockState},
 };
 
 use super::scene::{Scene, eight, many};
@@ -253,5 +253,36 @@ fn the_worst_of_a_tier_is_named_on_a_wide_screen() {
         let screen = scene.text(width, height);
         assert!(line(&screen, "Tier 1").contains("worst Inb"), "{screen}");
         assert!(line(&screen, "Tier 1").contains("66.7 %"), "{screen}");
+    }
+}
+
+/// Nobody may take the figures of an unsafe clock for good, wherever he is.
+#[test]
+fn an_unsafe_clock_is_told_on_every_screen() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    down(&mut scene, "ivr", REASON);
+    scene.clock(ClockState::Unsafe);
+    let everywhere: [(&str, &[KeyCode]); 6] = [
+        ("war room", &[]),
+        ("a component", &[KeyCode::Char('j'), KeyCode::Enter]),
+        ("events", &[KeyCode::Char('z'), KeyCode::Char('z')]),
+        ("help", &[KeyCode::Char('?')]),
+        ("log", &[KeyCode::Char('8')]),
+        ("frozen", &[KeyCode::Char(' ')]),
+    ];
+    for (place, keys) in everywhere {
+        for key in keys {
+            scene.key(*key);
+        }
+        // The smallest are the one line of status.
+        for (width, height) in [(59, 3), (60, 15), (80, 24), (120, 40)] {
+            let screen = scene.text(width, height);
+            let first = screen.lines().next().unwrap();
+            assert!(first.contains("CLOCK UNSAFE"), "{place} at {width}×{height}\n{screen}");
+            assert!(first.contains("UNMEASURED") || width < 80, "{place} at {width}×{height}\n{screen}");
+        }
+        scene.key(KeyCode::Esc);
+        scene.keys("1");
     }
 }

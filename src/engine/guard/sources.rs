@@ -179,9 +179,12 @@ impl PlatformTime {
             let wait =
                 if self.is_fine { Duration::ZERO } else { self.best().aim(poll.clock.moment(), there) };
             tokio::time::sleep(wait).await;
-            if let Err(why) = self.poll(client, poll.from).await {
-                failure = Some(why);
-                break;
+            match self.poll(client, poll.from).await {
+                Ok(told) => failure = told.err(),
+                Err(why) => {
+                    failure = Some(why);
+                    break;
+                }
             }
         }
         self.report(failure)
@@ -196,15 +199,18 @@ impl PlatformTime {
         is_old || is_vague || (is_first && self.endpoint.is_some())
     }
 
-    async fn poll(&mut self, client: &Client, from: Moment) -> Result<(), String> {
+    /// Why there is no answer at all; or of one, why only its `Date` can be used.
+    async fn poll(&mut self, client: &Client, from: Moment) -> Result<Result<(), String>, String> {
         let answer = client.ask_time(self.endpoint.map(|endpoint| endpoint.path)).await;
         self.take_dates(client, from);
         let answer = answer?;
         let shown = |time| dates::Shown { sent: answer.sent, received: answer.received, time };
         self.round_trip = Some(answer.received.since(answer.sent));
-        let Some(endpoint) = self.endpoint else { return Ok(()) };
+        let Some(endpoint) = self.endpoint else { return Ok(Ok(())) };
         let told = if answer.is_ok { dates::of_body(&answer.body, endpoint.field) } else { None };
-        let (time, is_fine) = told.ok_or_else(|| format!("{} tells no time", endpoint.path))?;
+        let Some((time, is_fine)) = told else {
+            return Ok(Err(format!("{} tells no time", endpoint.path)));
+        };
         // As long as it was never seen to tell parts of a second it may be cutting them off.
         self.is_fine |= is_fine;
         let shown = shown(time);
@@ -215,7 +221,7 @@ impl PlatformTime {
             let took = self.told.take(told, answer.received);
             note(&self.name, took);
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn take_dates(&mut self, client: &Client, from: Moment) {
