@@ -2,11 +2,11 @@
 
 mod budget;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     components::Read,
-    model::{Component, Measurement},
+    model::{Action, Component, Measurement},
     platforms::Platforms,
     reading::Reading,
     sip::{SipAddress, SipTransport},
