@@ -3,9 +3,9 @@
 //! A file in `tests/histories/` holds settings, the probes in the order of their ends (one a line: component, start and
 //! end in seconds, verdict, then `by=NAME` for `served_by`, `step=NAME` for the failing step, `from=SECONDS` for its
 //! start, `onset=`/`restored=` for the platform's stamps), `gap FROM UNTIL`, `tick AT`, `restart AT` (a new process on the
-//! kept state, after a reboot) and `look COMPONENT` lines, and what must come out: every line of `events` in that
-//! order, and every `[[record]]` field. `steps` gives a component's journey, the health step first; without it there is
-//! one step `s` besides those that fail.
+//! kept state, after a reboot), `step SECONDS` (the wall clock is put right by so much) and `look COMPONENT` lines, and what
+//! must come out: every line of `events` in that order, and every `[[record]]` field. `steps` gives a component's
+//! journey, the health step first; without it there is one step `s` besides those that fail.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
@@ -39,6 +39,11 @@ struct History {
     #[serde(default)]
     steps: BTreeMap<String, Vec<String>>,
     stamp_error: Option<f64>,
+    /// Platforms other than `p` of some components, and by how much the stamps of these may be wrong.
+    #[serde(default)]
+    platforms: BTreeMap<String, String>,
+    #[serde(default)]
+    stamp_errors: BTreeMap<String, f64>,
     probes: String,
     events: Vec<String>,
     #[serde(default)]
@@ -69,7 +74,7 @@ fn card(id: &str, history: &History) -> ComponentCard {
     ComponentCard {
         id: ComponentId::new(id),
         name: Arc::from(id.to_uppercase()),
-        platform: PlatformId::new("p"),
+        platform: PlatformId::new(history.platforms.get(id).map_or("p", String::as_str)),
         tier: Tier::One,
         target_rto: Duration::from_secs_f64(history.target),
         kind: "api".into(),
@@ -216,7 +221,10 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
         .roster()
         .components
         .iter()
-        .filter_map(|card| Some((card.platform.clone(), Duration::from_secs_f64(history.stamp_error?))))
+        .filter_map(|card| {
+            let own = history.stamp_errors.get(card.platform.as_str()).copied();
+            Some((card.platform.clone(), Duration::from_secs_f64(own.or(history.stamp_error)?)))
+        })
         .collect();
     measurement.set_clock(ClockState::Ok, errors.clone());
     let (mut told, mut records) = (Vec::new(), Vec::new());
@@ -230,6 +238,11 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
             "clock" => {
                 let state = if line.contains("unsafe") { ClockState::Unsafe } else { ClockState::Ok };
                 measurement.set_clock(state, errors.clone());
+                Vec::new()
+            }
+            // The wall clock is put right; the times that follow are its own.
+            "step" => {
+                booted += numbers[0];
                 Vec::new()
             }
             "restart" => {

@@ -1,4 +1,4 @@
-//! RTO used, compliance, status, and the rolling figures (DESIGN section 2).
+//! RTO used, compliance, status, and the rolling figures.
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ pub struct Judgement<'a> {
     pub why: Option<&'a str>,
     /// Times that steps of the own journey give for the end of their failure, with the step's name.
     pub restored_at: Vec<(&'a str, DateTime<Utc>)>,
-    /// How far a platform's stamps can be trusted; `None` when the clocks cannot be compared.
+    /// How far the stamps of the own platform can be trusted; `None` when the clocks cannot be compared.
     pub stamp_error: Option<Duration>,
     /// What is known of the runner's clock.
     pub clock: ClockState,
@@ -188,7 +188,7 @@ impl Tracker {
                 Counted::Not
             }
             Verdict::Down | Verdict::Degraded => self.bad(judgement, rules, now, new_id, &mut changes),
-            Verdict::Up => self.good(judgement, rules, &mut changes),
+            Verdict::Up => self.good(judgement, rules, now, &mut changes),
         };
         if !was_troubled {
             took_over = self.outage.as_mut().is_some_and(|outage| outage.follow(judgement, rules));
@@ -234,7 +234,7 @@ impl Tracker {
             Outage::draft(new_id(), first_end, now.wall_at(first_end), served.clone(), judgement.clock)
         });
         for failing in &fresh {
-            outage.count(failing, judgement.stamp_error, now);
+            outage.count(failing, now);
         }
         outage.note_verdict(judgement.verdict, judgement.why.unwrap_or_default());
         self.bad_run += 1;
@@ -259,7 +259,13 @@ impl Tracker {
             })
     }
 
-    fn good(&mut self, judgement: &Judgement<'_>, rules: &Rules, changes: &mut Vec<Change>) -> Counted {
+    fn good(
+        &mut self,
+        judgement: &Judgement<'_>,
+        rules: &Rules,
+        now: Now,
+        changes: &mut Vec<Change>,
+    ) -> Counted {
         if self.outage.as_ref().is_some_and(|outage| !outage.admits_good(judgement)) {
             return Counted::Not;
         }
@@ -288,7 +294,7 @@ impl Tracker {
                 }
             }
             Some(outage) => {
-                let count = outage.extend_run(judgement);
+                let count = outage.extend_run(judgement, now);
                 if count >= rules.success_threshold.get() {
                     self.close(changes);
                 } else {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{
+    Method,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+};
 
 use super::{
     client::Client,
@@ -142,6 +145,10 @@ pub(crate) fn ask(
     let (body, content_type) = body(action.body.as_ref(), vars).map_err(unmade)?;
     if let Some(content_type) = content_type {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if body.is_empty() && matches!(action.method, Method::POST | Method::PUT | Method::PATCH) {
+        // RFC 9110 section 8.6: a method that means a body says that there is none; some servers answer 411 otherwise.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     for (name, value) in &action.headers {
         let value = value.render(vars, Place::Header).map_err(unmade)?;

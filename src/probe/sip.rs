@@ -279,7 +279,7 @@ impl Client {
         for way in ways(self, &ask.address, &mut course.progress).await? {
             match self.options_by(ask, way, course).await {
                 Err(failure) if failure.kind == Kind::Transport && course.heard.is_none() => {
-                    refused = failure
+                    refused = failure;
                 }
                 other => return other,
             }
@@ -348,7 +348,7 @@ impl Client {
         for way in ways(self, &ask.address, &mut course.progress).await? {
             match self.call_by(ask, (end, limit), way, course, placed).await {
                 Err(failure) if failure.kind == Kind::Transport && course.heard.is_none() => {
-                    refused = failure
+                    refused = failure;
                 }
                 other => return other,
             }

@@ -143,14 +143,13 @@ async fn invite(request: &Request, line: &Line, calls: &Calls, world: &Arc<World
     }
     if let Some(scene) = Scene::look(world, true).await {
         line.send(&request.answer("100 Trying", "")).await;
-        let status = match &scene.status {
-            Some(refused) => refused.as_str(),
-            None => {
-                line.send(&request.answer("180 Ringing", &scene.headers)).await;
-                tokio::select! {
-                    () = cancelled.notified() => "487 Request Terminated",
-                    () = tokio::time::sleep(RINGING) => "200 OK",
-                }
+        let status = if let Some(refused) = &scene.status {
+            refused.as_str()
+        } else {
+            line.send(&request.answer("180 Ringing", &scene.headers)).await;
+            tokio::select! {
+                () = cancelled.notified() => "487 Request Terminated",
+                () = tokio::time::sleep(RINGING) => "200 OK",
             }
         };
         line.send(&scene.spoilt(request.answer(status, &scene.headers))).await;
@@ -175,20 +174,23 @@ impl Scene {
         let usual = Service::EdgeSip.served_by();
         let host = condition.served_by.as_deref().unwrap_or(usual).to_owned();
         let mut headers = format!("Contact: <sip:sbc@{host}>\r\nServer: simulated-sbc\r\n");
-        let mut asks_for = |wait: Option<Duration>| {
-            if let Some(wait) = wait {
-                headers.push_str(&format!("Retry-After: {}\r\n", wait.as_secs()));
-            }
+        let mut add = |name: &str, value: &dyn std::fmt::Display| {
+            headers.extend([name, ": ", &value.to_string(), "\r\n"]);
         };
+        let seconds = |wait: &Option<Duration>| wait.map(|wait| wait.as_secs());
         let status = match &condition.state {
             State::Refused | State::Broken | State::Dripping { .. } => return None,
             State::Down { status, retry_after } => {
-                asks_for(*retry_after);
+                if let Some(wait) = seconds(retry_after) {
+                    add("Retry-After", &wait);
+                }
                 Some(format!("{status} Service Unavailable"))
             }
             // SIP has no 429: who has too much to do is out of service for a while.
             State::Throttled { retry_after } => {
-                asks_for(*retry_after);
+                if let Some(wait) = seconds(retry_after) {
+                    add("Retry-After", &wait);
+                }
                 Some("503 Service Unavailable".to_owned())
             }
             State::Failing if is_call => Some("480 Temporarily Unavailable".to_owned()),
@@ -196,7 +198,7 @@ impl Scene {
             State::Redirect { .. } => Some("302 Moved Temporarily".to_owned()),
             State::Escapes => Some("500 \u{1b}[2J\u{202e}deliaF".to_owned()),
             State::Huge { bytes } => {
-                headers.push_str(&format!("X-Padding: {}\r\n", "x".repeat((*bytes).min(HUGE) as usize)));
+                add("X-Padding", &"x".repeat((*bytes).min(HUGE) as usize));
                 None
             }
             State::Up | State::Failing | State::Slow { .. } | State::Truncated | State::Html => None,

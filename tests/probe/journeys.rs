@@ -46,6 +46,20 @@ async fn a_journey_stops_at_its_first_failing_step_and_cleans_up() {
     assert!(report.steps[2].span.unwrap().start >= report.span.end);
 }
 
+/// Some servers answer 411 to a POST that does not say how long it is, and a contact would never be ended.
+#[tokio::test]
+async fn a_post_without_a_body_says_that_it_has_none() {
+    let server = Server::start(|_| ok());
+    let mut end = get("end", "/end");
+    let Action::Http(action) = &mut end.action else { panic!("a request") };
+    action.method = hyper::Method::POST;
+    let report = once(at(server.address), vec![end, get("look", "/look")]).await;
+    assert_eq!(report.verdict, Verdict::Up);
+    let asked = server.asked();
+    assert!(asked[0].head.to_ascii_lowercase().contains("\r\ncontent-length: 0"), "{}", asked[0].head);
+    assert!(!asked[1].head.to_ascii_lowercase().contains("content-length"), "{}", asked[1].head);
+}
+
 /// What a failing clean-up leaves behind is somebody's trouble, but not this component's outage.
 #[tokio::test]
 async fn a_failing_clean_up_is_no_part_of_the_verdict() {

@@ -39,7 +39,7 @@ impl Call {
     /// An answer to it.
     pub(crate) fn answer(&self, status: &str, headers: &str) -> Vec<u8> {
         let copied = ["Via", "From", "Call-ID", "CSeq"];
-        let copied: String = copied.iter().map(|name| format!("{name}: {}\r\n", self.header(name))).collect();
+        let copied = copied.map(|name| format!("{name}: {}\r\n", self.header(name))).concat();
         let to = self.header("To");
         let tag = if to.contains("tag=") { "" } else { ";tag=theirs" };
         format!("SIP/2.0 {status}\r\n{copied}To: {to}{tag}\r\n{headers}Content-Length: 0\r\n\r\n")

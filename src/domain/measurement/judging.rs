@@ -100,6 +100,7 @@ impl Measurement {
                     evidence: latest.evidence,
                     last_good_start: latest.last_good_start,
                     failed_steps: latest.failed_steps.iter().map(named).collect(),
+                    stamp_error: self.stamp_errors.get(&card.platform).copied(),
                 })
             })
             .collect()

@@ -58,7 +58,7 @@ impl Stamp {
     }
 }
 
-/// The four instants of DESIGN section 2: the true onset lies in `[g0, b0]`, the true restoration in `[b1, g1]`.
+/// Four instants: the true onset lies in `[g0, b0]`, the true restoration in `[b1, g1]`.
 struct Corners {
     g0: Option<Moment>,
     b0: Moment,

@@ -23,6 +23,8 @@ pub struct Failing<'a> {
     pub last_good_start: Option<Moment>,
     /// What failed, the step that is the evidence first.
     pub failed_steps: Vec<FailedStep<'a>>,
+    /// By how much stamps of the part's platform may be wrong; `None` when the clocks cannot be compared.
+    pub stamp_error: Option<Duration>,
 }
 
 /// An outage, confirmed or still a draft.
@@ -155,7 +157,7 @@ impl Outage {
     }
 
     /// Counts one piece of bad evidence.
-    pub(super) fn count(&mut self, failing: &Failing<'_>, stamp_error: Option<Duration>, now: Now) {
+    pub(super) fn count(&mut self, failing: &Failing<'_>, now: Now) {
         let evidence = failing.evidence;
         if let Some(part) = self.parts.iter_mut().find(|part| part.id == *failing.part) {
             part.last = evidence;
@@ -177,7 +179,8 @@ impl Outage {
             self.chain.fail(failing.part, step);
             if !self.failed_steps.contains(&step.name) {
                 self.failed_steps.push(step.name.clone());
-                let stamp = step.onset_at.map(|at| Stamp::new(&step.name, Side::Onset, at, stamp_error, now));
+                let stamp =
+                    step.onset_at.map(|at| Stamp::new(&step.name, Side::Onset, at, failing.stamp_error, now));
                 self.onset_stamps.extend(stamp);
             }
         }
@@ -204,7 +207,7 @@ impl Outage {
     }
 
     /// Adds a good verdict to the run; says how many there are now.
-    pub(super) fn extend_run(&mut self, judgement: &Judgement<'_>) -> u32 {
+    pub(super) fn extend_run(&mut self, judgement: &Judgement<'_>, now: Now) -> u32 {
         let failed_steps = &self.failed_steps;
         let run = self.run.get_or_insert_with(|| GoodRun {
             count: 0,
@@ -219,10 +222,7 @@ impl Outage {
                 .restored_at
                 .iter()
                 .filter(|(step, _)| failed_steps.iter().any(|failed| failed == step))
-                .map(|(step, at)| {
-                    let here = Now { moment: self.t_detect, wall: self.t_detect_wall };
-                    Stamp::new(step, Side::Restored, *at, judgement.stamp_error, here)
-                })
+                .map(|(step, at)| Stamp::new(step, Side::Restored, *at, judgement.stamp_error, now))
                 .collect(),
         });
         run.count += 1;
