@@ -26,7 +26,7 @@ const SCARCE: f64 = 0.05;
 pub(super) async fn disk(folder: Option<PathBuf>, clock: &SharedClock) -> Vec<Finding> {
     let Some(folder) = folder else { return Vec::new() };
     let (path, clock) = (folder.clone(), SharedClock::clone(clock));
-    let looked = tokio::task::spawn_blocking(move || survey::survey(&path, &*clock)).await;
+    let looked = tokio::task::spawn_blocking(move || survey::survey(&path, || clock.moment())).await;
     let subject = folder.display().to_string();
     let found = match looked {
         Ok(Ok(found)) => found,
