@@ -92,12 +92,11 @@ pub(super) async fn load(lateness: Option<LatenessSnapshot>, clock: &SharedClock
             Finding::ok(Area::Load, "memory", what)
         });
     }
-    let (late, what) = match lateness.filter(|lateness| lateness.count > 0) {
-        Some(seen) => (seen.p99, format!("99 of 100 probes start at most {} late", millis(seen.p99))),
-        None => {
-            let late = timers(clock).await;
-            (late, format!("timers end at most {} late", millis(late)))
-        }
+    let (late, what) = if let Some(seen) = lateness.filter(|lateness| lateness.count > 0) {
+        (seen.p99, format!("99 of 100 probes start at most {} late", millis(seen.p99)))
+    } else {
+        let late = timers(clock).await;
+        (late, format!("timers end at most {} late", millis(late)))
     };
     findings.push(if late > LATE {
         let cure =
