@@ -3,7 +3,7 @@
 //! Invariants: it alone logs in, one attempt at a time; a good token is replaced only by a good one; a refusal renews at
 //! most once in [`FORCED_EVERY`]; after a failure it waits, with full jitter unless the platform says how long.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -12,10 +12,10 @@ use tokio::{
 
 use super::{
     line::{Line, Pause, Trouble},
-    login::{self, Granted, Memory, Revealed},
-    session::{Pass, Standing, State, refusal},
+    login::{self, Granted, Memory, Proof, Revealed},
+    session::{Pass, Refusal, Standing, State, refusal},
 };
-use crate::{clock::SharedClock, config::model::Platform};
+use crate::{clock::SharedClock, config::model::Platform, domain::ComponentId};
 
 /// The first wait after a failure is at most so long, and each further one at most twice the one before.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -27,18 +27,23 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 const SELDOM: Duration = Duration::from_mins(1);
 /// How often refusals alone may cause a login.
 const FORCED_EVERY: Duration = Duration::from_mins(1);
+/// How soon a token is held against the config again whose organisation the platform could not tell.
+const CHECK_AGAIN: Duration = Duration::from_secs(5);
 /// Refusals of a fresh token that nobody accepted, after which it is the platform's state and no single path's.
 const STRIKES: u32 = 2;
 
 /// What reaches the keeper.
 pub(super) enum Message {
-    /// A pass was answered 401.
-    Refused { number: u64, reply: oneshot::Sender<Result<Pass, String>> },
+    /// A pass was answered 401 to this component.
+    Refused { number: u64, by: ComponentId, reply: Reply },
     /// A pass was let in for the first time.
     Accepted,
     /// A pass was wanted after its end.
     Ended { number: u64 },
 }
+
+/// Where the answer to a refusal goes.
+pub(super) type Reply = oneshot::Sender<Result<Pass, Refusal>>;
 
 /// Why the next login is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,22 +70,33 @@ pub(super) struct Keeper {
     number: u64,
     /// Refusals of the present pass.
     strikes: u32,
+    /// The components that it was refused to.
+    refused_to: BTreeSet<ComponentId>,
+    /// Whether the pass before it was let in by others than those that it was refused to.
+    trusted: bool,
     /// Failed attempts in a row.
     failures: u32,
     forced_at: Option<Instant>,
     /// The platform refused what its login granted: a new pass is told as good only when it was let in.
     on_trial: bool,
     /// Who waits for the login under way.
-    waiting: Vec<oneshot::Sender<Result<Pass, String>>>,
+    waiting: Vec<Reply>,
 }
 
 /// Why a refused request gets no other token.
-pub(super) const fn refused(elsewhere_accepted: bool) -> &'static str {
-    if elsewhere_accepted {
-        "refused (401) with credentials that the platform accepts elsewhere; they were renewed less than a minute ago"
-    } else {
-        "login failing: the credentials are refused (401); renew them"
-    }
+///
+/// Where the platform lets the same credentials in elsewhere, the refusal is the component's own answer, and believed.
+fn refused(elsewhere_accepted: bool, trusted: bool) -> Refusal {
+    let reason = match (elsewhere_accepted, trusted) {
+        (true, _) => {
+            "refused (401) with credentials that the platform accepts elsewhere, renewed less than a minute ago"
+        }
+        (false, true) => {
+            "refused (401); the credentials were renewed less than a minute ago, and nobody else has used them yet"
+        }
+        (false, false) => "login failing: the credentials are refused (401); renew them",
+    };
+    Refusal { reason: reason.to_owned(), believed: elsewhere_accepted }
 }
 
 impl Keeper {
@@ -104,6 +120,8 @@ impl Keeper {
             pass: None,
             number: 0,
             strikes: 0,
+            refused_to: BTreeSet::new(),
+            trusted: false,
             failures: 0,
             forced_at: None,
             on_trial: false,
@@ -148,10 +166,11 @@ impl Keeper {
     fn take(&mut self, granted: Granted) {
         self.number += 1;
         (self.strikes, self.failures) = (0, 0);
+        self.refused_to.clear();
         let ends = granted.life.map(|life| self.clock.moment() + life);
-        let pass = Pass::new(self.number, granted.credentials, granted.base, ends, granted.proven);
+        let pass = Pass::new(self.number, granted.credentials, granted.base, ends, granted.proof);
         self.pass = Some(pass.clone());
-        self.on_trial &= !granted.proven;
+        self.on_trial &= granted.proof != Proof::Accepted;
         for waiting in self.waiting.drain(..) {
             // A probe that gave up no longer waits.
             let _ = waiting.send(Ok(pass.clone()));
@@ -180,8 +199,8 @@ impl Keeper {
                 Message::Ended { number } if number == self.number => return Some(Cause::Due),
                 Message::Ended { .. } => {}
                 Message::Accepted => self.settle(),
-                Message::Refused { number, reply } => {
-                    if let Some(cause) = self.refuse(number, reply).await? {
+                Message::Refused { number, by, reply } => {
+                    if let Some(cause) = self.refuse(number, by, reply).await? {
                         return Some(cause);
                     }
                 }
@@ -192,6 +211,9 @@ impl Keeper {
     /// When the present pass is renewed: well before its end, so that a login that fails for a while is never noticed,
     /// and not at the same instant as other runners do it.
     fn renewal(&mut self) -> Option<Instant> {
+        if self.pass.as_ref()?.is_unchecked() {
+            return Some(Instant::now() + CHECK_AGAIN + CHECK_AGAIN.mul_f64(self.random.f64()));
+        }
         let ends = self.pass.as_ref()?.ends()?;
         let life = ends.since(self.clock.moment());
         let early = life.mul_f64(0.75 + 0.1 * self.random.f64());
@@ -200,25 +222,28 @@ impl Keeper {
 
     /// Judges a 401. Says why to log in now, or nothing where the pass is kept.
     #[expect(clippy::option_option, reason = "the outer one is the session's end")]
-    async fn refuse(
-        &mut self,
-        number: u64,
-        reply: oneshot::Sender<Result<Pass, String>>,
-    ) -> Option<Option<Cause>> {
+    async fn refuse(&mut self, number: u64, by: ComponentId, reply: Reply) -> Option<Option<Cause>> {
         if let Some(pass) = self.pass.as_ref().filter(|pass| pass.number() > number) {
             let _ = reply.send(Ok(pass.clone()));
             return Some(None);
         }
         self.strikes += 1;
+        self.refused_to.insert(by);
         let now = Instant::now();
+        let proven = self.pass.as_ref().is_some_and(Pass::is_proven);
         if self.forced_at.is_none_or(|at| now.duration_since(at) >= FORCED_EVERY) {
             self.forced_at = Some(now);
+            self.trusted = proven;
+            // Whoever is let in with it from now on shows that it is still good.
+            self.pass.iter().for_each(Pass::doubt);
             self.waiting.push(reply);
             return Some(Some(Cause::Refused));
         }
-        let proven = self.pass.as_ref().is_some_and(Pass::is_proven);
-        if proven || self.strikes < STRIKES {
-            let _ = reply.send(Err(refused(proven).to_owned()));
+        // One component alone is no judge of credentials that were good for others a moment ago.
+        let alone = self.trusted && self.refused_to.len() < 2;
+        if proven || alone || self.strikes < STRIKES {
+            // A probe that gave up no longer waits.
+            let _ = reply.send(Err(refused(proven, self.trusted)));
             return Some(None);
         }
         self.on_trial = true;
@@ -246,14 +271,19 @@ impl Keeper {
         self.failures = self.failures.saturating_add(1);
         tracing::error!(platform = %self.platform.id, reason = %trouble.reason, "the login fails");
         let now = self.clock.moment();
-        if cause == Cause::Refused || self.pass.as_ref().is_some_and(|pass| pass.has_ended(now)) {
+        let is_bad = |pass: &Pass| (cause == Cause::Refused && !pass.is_proven()) || pass.has_ended(now);
+        if self.pass.as_ref().is_some_and(is_bad) {
             self.pass = None;
         }
         if trouble.pause == Pause::Seldom {
+            // It may be replaced where it comes from; the token that there is stays good all the same.
             self.revealed = None;
+            self.memory.forget();
         }
         if self.pass.is_none() {
             self.tell(trouble);
+        } else {
+            self.hand_back();
         }
         let over = Instant::now() + self.wait(trouble.pause);
         loop {
@@ -261,22 +291,31 @@ impl Keeper {
             let ends = ends.map(|ends| Instant::now() + ends.since(self.clock.moment()));
             let message = tokio::select! {
                 () = sleep_until(over) => {
-                    let forced = cause == Cause::Refused || trouble.pause == Pause::Seldom;
-                    return Some(if forced { Cause::Refused } else { Cause::Wanting });
+                    return Some(match (cause, &self.pass) {
+                        (_, Some(_)) => Cause::Due,
+                        (Cause::Refused, None) => Cause::Refused,
+                        _ => Cause::Wanting,
+                    });
                 }
                 () = until(ends) => None,
                 message = self.messages.recv() => Some(message?),
             };
             match message {
                 Some(Message::Accepted) => self.settle(),
-                Some(Message::Refused { number, reply }) => {
-                    if self.pass.as_ref().is_some_and(|pass| pass.number() <= number) {
+                Some(Message::Refused { number, by, reply }) => {
+                    let same = self.pass.as_ref().filter(|pass| pass.number() <= number);
+                    if let Some(pass) = same {
+                        self.refused_to.insert(by);
+                        if pass.is_proven() && self.refused_to.len() < 2 {
+                            let _ = reply.send(Err(refused(true, true)));
+                            continue;
+                        }
                         self.pass = None;
                         self.tell(trouble);
                     }
                     let standing = Standing::Failing(Arc::from(trouble.reason.as_str()));
                     // A probe that gave up no longer waits.
-                    let _ = reply.send(self.pass.clone().ok_or_else(|| refusal(&standing)));
+                    let _ = reply.send(self.pass.clone().ok_or_else(|| refusal(&standing).into()));
                 }
                 None | Some(Message::Ended { .. }) => {
                     if self.pass.as_ref().is_some_and(|pass| pass.has_ended(self.clock.moment())) {
@@ -288,12 +327,20 @@ impl Keeper {
         }
     }
 
+    /// A login that a refusal asked for failed, and the token is good for others: it is the refused one's own trouble.
+    fn hand_back(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // A probe that gave up no longer waits.
+            let _ = waiting.send(Err(refused(true, true)));
+        }
+    }
+
     /// Tells everybody that there is no pass.
     fn tell(&mut self, trouble: &Trouble) {
         let standing = Standing::Failing(Arc::from(trouble.reason.as_str()));
         for waiting in self.waiting.drain(..) {
             // A probe that gave up no longer waits.
-            let _ = waiting.send(Err(refusal(&standing)));
+            let _ = waiting.send(Err(refusal(&standing).into()));
         }
         self.state.send_modify(|state| {
             state.pass = None;
