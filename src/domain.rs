@@ -7,6 +7,7 @@ pub mod chain;
 pub mod clock;
 pub mod command;
 pub mod compliance;
+pub mod diagnosis;
 pub mod event;
 pub mod history;
 pub mod measurement;

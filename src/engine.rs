@@ -10,6 +10,7 @@
 //! before anyone is told of it.
 
 mod core;
+pub mod diagnose;
 mod guard;
 mod logins;
 mod past;

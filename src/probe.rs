@@ -18,6 +18,7 @@ mod pool;
 mod resolve;
 pub mod schedule;
 mod sip;
+pub mod survey;
 
 use crate::platform::tls;
 pub use budget::Budget;

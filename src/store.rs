@@ -16,6 +16,7 @@ mod reader;
 mod rollup;
 mod salvage;
 pub mod status;
+pub mod survey;
 mod tables;
 mod writer;
 

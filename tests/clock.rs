@@ -77,8 +77,8 @@ fn time_server(ahead: i64) -> SocketAddr {
     std::thread::spawn(move || {
         let mut request = [0; 48];
         while let Ok((_, from)) = socket.recv_from(&mut request) {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
-            let now = now + ahead * 1_000_000;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+            let now = i64::try_from(now).unwrap() + ahead * 1_000_000;
             let seconds = u32::try_from(now / 1_000_000_000 + 2_208_988_800).unwrap();
             let fraction = (((now % 1_000_000_000) << 32) / 1_000_000_000) as u32;
             let mut packet = [0; 48];
@@ -364,7 +364,7 @@ fn a_skewed_platform_alone_is_believed_and_against_another_proves_nothing() {
     running.stop();
 }
 
-/// A runner that is 300 ms ahead, three honest time servers and one that lies by ten seconds.
+/// A runner that is 400 ms ahead, three honest time servers and one that lies by ten seconds.
 #[test]
 fn honest_servers_correct_the_timestamps_and_a_falsetick_is_named() {
     let (web, folder) = (Web::start(), tempfile::tempdir().unwrap());
@@ -372,10 +372,10 @@ fn honest_servers_correct_the_timestamps_and_a_falsetick_is_named() {
     let named = servers.map(|server| format!("\"{server}\"")).join(", ");
     let liar = format!("ntp {}", servers[2]);
     let settings = format!("platform = false\nntp = [{named}]");
-    let mut running = Running::start(config_for(&web, &settings), Wrong::by(300), folder.path());
+    let mut running = Running::start(config_for(&web, &settings), Wrong::by(400), folder.path());
     let clock = running.until_ready();
-    assert!((clock.offset_ms.unwrap() - 300.0).abs() < 50.0, "{clock:?}");
-    assert!((clock.correction_ms - 300.0).abs() < 50.0, "{clock:?}");
+    assert!((clock.offset_ms.unwrap() - 400.0).abs() < 80.0, "{clock:?}");
+    assert!((clock.correction_ms - 400.0).abs() < 80.0, "{clock:?}");
     assert_eq!(clock.stratum, Some(2));
     let lone: Vec<_> =
         clock.sources.iter().filter(|source| !source.agrees).map(|source| &source.name).collect();
@@ -391,7 +391,7 @@ fn honest_servers_correct_the_timestamps_and_a_falsetick_is_named() {
     web.works(true);
     let record = running.until_recovery();
     let t_detect = DateTime::from_timestamp_millis((record.t_detect_epoch * 1000.0) as i64).unwrap();
-    let slack = TimeDelta::milliseconds(60);
+    let slack = TimeDelta::milliseconds(120);
     assert!(
         before - slack <= t_detect && t_detect <= after + slack,
         "{t_detect} is not between {before} and {after}"

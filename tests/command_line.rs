@@ -11,6 +11,8 @@ mod codes;
 mod events;
 #[path = "command_line/help.rs"]
 mod help;
+#[path = "command_line/online.rs"]
+mod online;
 #[path = "terminal/platform.rs"]
 mod platform;
 

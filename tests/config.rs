@@ -332,6 +332,17 @@ fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
         budget,
         "w.toml:2: the journeys on platform `edge` ask for 72 requests a minute in peace, its rate_limit allows 36; a cadence of 10s in place of 5s would fit\n"
     );
+    // Bursts of one outage, and of a whole tier at once.
+    let slow = [one, two, other].map(|component| format!("{component}\ncadence = \"9s\""));
+    let slow: Vec<&str> = slow.iter().map(String::as_str).collect();
+    let burst = warnings(&with_components("rate_limit = \"14/min\"", &slow[..1]));
+    assert!(burst.contains("is probed every") && burst.contains("allows 14"), "{burst}");
+    assert_eq!(warnings(&with_components("rate_limit = \"60/min\"", &slow)), "");
+    let alone = "cadence = \"9s\"\njourney = [{ name = \"x\", get = \"/\", expect = 'status == 200' }]";
+    let alone = [one, two, other].map(|component| format!("{component}\n{alone}"));
+    let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
+    let tier = warnings(&with_components("rate_limit = \"21/min\"", &alone));
+    assert!(tier.contains("if all components of tier 1 on platform `edge` fail at once"), "{tier}");
     for (component, part) in [
         (
             "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"\njourney = [{ name = \"x\", tcp = \"a:1\" }]",

@@ -1,20 +1,114 @@
-//! `warroom check`: what is wrong with the config.
+//! `warroom check`: what is wrong with the config, and with `--online` what is wrong with the whole chain.
 
-use super::{Exit, Global, Outcome, Output, start};
+use serde::Serialize;
 
-/// Looks for mistakes in the config.
+use super::{Exit, Failure, Global, Outcome, Output, start};
+use crate::{
+    config::Loaded,
+    domain::diagnosis::{Area, Diagnosis, Finding, Grade},
+    engine::diagnose::{Examined, diagnose},
+    store::folder,
+};
+
+/// Looks for mistakes in the config, and with --online for trouble on the whole chain.
 ///
-/// Names all of them at once, each with its file, line, key and cure. Logs in nowhere and resolves no secret. Exit 0 when the config is right, warnings or not; 2 when it is wrong.
+/// Names all mistakes at once, each with its file, line, key and cure. Without --online it logs in nowhere and resolves no secret.
+///
+/// With --online it looks up every host, connects, logs in, holds permissions against what the presets need, runs each step of each component once with its clean-up, asks every time source, and looks at the data folder and the machine; each trouble comes with what to do about it. It takes no lock and records nothing, so it works beside a running engine.
+///
+/// Exit 0 when all is well, warnings or not; 1 when something of the chain failed; 2 when the config is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   warroom check
-  warroom check --config ./warroom.toml")]
-pub struct Args {}
+  warroom check --config ./warroom.toml --online
+  warroom check --online --json | jq '.findings[] | select(.grade == \"failed\")'")]
+pub struct Args {
+    /// Examine the whole chain too.
+    #[arg(long)]
+    pub online: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Checks it.
-pub fn run(global: &Global, _args: &Args, output: &mut Output) -> Outcome {
+pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
+    if args.online {
+        start::prepare_process();
+    }
     let loaded = start::need_config(global, output)?;
+    let mut findings = of_config(&loaded);
+    if !args.json {
+        tell_config(&loaded, output)?;
+    }
+    if args.online {
+        if !args.json {
+            output.flush()?;
+        }
+        findings = examine(global, &loaded, findings)?.findings;
+    }
+    let failed = findings.iter().any(|finding| finding.grade == Grade::Failed);
+    if args.json {
+        output.json(&Told { good: !failed, findings: &findings })?;
+    } else if args.online {
+        tell(&findings, output)?;
+    }
+    Ok(if failed { Exit::NotGood } else { Exit::Good })
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    /// Nothing failed.
+    good: bool,
+    findings: &'a [Finding],
+}
+
+fn examine(global: &Global, loaded: &Loaded, findings: Vec<Finding>) -> Result<Diagnosis, Failure> {
+    let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
+    let runtime = start::runtime()?;
+    let diagnosis = runtime.block_on(diagnose(
+        Examined {
+            config: std::sync::Arc::new(loaded.config.clone()),
+            folder: Some(folder),
+            clock: start::clock(),
+            seed: start::seed(),
+            sessions: std::collections::BTreeMap::new(),
+            lateness: None,
+        },
+        findings,
+    ));
+    // A name resolution that still hangs keeps nobody from leaving.
+    runtime.shutdown_background();
+    Ok(diagnosis)
+}
+
+/// The config's own warnings as findings; where they stand is their subject.
+fn of_config(loaded: &Loaded) -> Vec<Finding> {
+    let place = |finding: &crate::config::Finding| match finding.line {
+        Some(line) => format!("{}:{line}", finding.file),
+        None => finding.file.to_string(),
+    };
+    let warnings = loaded.warnings.iter().map(|finding| {
+        Finding::warning(Area::Config, place(finding), finding.message.clone(), finding.cure.clone())
+    });
+    let not_built = loaded.not_built.iter().map(|finding| {
+        let what = format!("without effect in this version: {}", finding.message);
+        Finding::warning(Area::Config, place(finding), what, finding.cure.clone())
+    });
+    let mut findings: Vec<Finding> = warnings.chain(not_built).collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok(Area::Config, config_name(loaded), "good"));
+    }
+    findings
+}
+
+fn config_name(loaded: &Loaded) -> String {
+    loaded.config.source.as_deref().map_or_else(String::new, |path| path.display().to_string())
+}
+
+fn tell_config(loaded: &Loaded, output: &mut Output) -> std::io::Result<()> {
     for finding in &loaded.warnings {
         output.line(&format!("warning: {finding}"))?;
     }
@@ -24,13 +118,35 @@ pub fn run(global: &Global, _args: &Args, output: &mut Output) -> Outcome {
     let config = &loaded.config;
     let count =
         |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-    let name = config.source.as_deref().map_or_else(String::new, |path| path.display().to_string());
     output.line(&format!(
-        "{name}: good; {} on {}, {}, {} without effect in this version",
+        "{}: good; {} on {}, {}, {} without effect in this version",
+        config_name(loaded),
         count(config.components.len(), "component", "components"),
         count(config.platforms.len(), "platform", "platforms"),
         count(loaded.warnings.len(), "warning", "warnings"),
         count(loaded.not_built.len(), "part", "parts")
-    ))?;
-    Ok(Exit::Good)
+    ))
+}
+
+/// Area by area; of the config has been told already.
+fn tell(findings: &[Finding], output: &mut Output) -> std::io::Result<()> {
+    let mut area = None;
+    for finding in findings.iter().filter(|finding| finding.area != Area::Config) {
+        if area.replace(finding.area) != Some(finding.area) {
+            output.line("")?;
+            output.line(finding.area.word())?;
+        }
+        output.line(&format!("  {:<7}  {}: {}", finding.grade.word(), finding.subject, finding.what))?;
+        if let Some(cure) = &finding.cure {
+            output.line(&format!("  {:<7}  do: {cure}", ""))?;
+        }
+    }
+    let number = |grade| findings.iter().filter(|finding| finding.grade == grade).count();
+    output.line("")?;
+    output.line(&format!(
+        "{} ok, {} warnings, {} failed",
+        number(Grade::Ok),
+        number(Grade::Warning),
+        number(Grade::Failed)
+    ))
 }

@@ -89,19 +89,7 @@ fn component(
     all: &mut BTreeMap<String, Named>,
 ) -> Option<Read> {
     let (place, reading) = (section.place(), section.reading);
-    let id_entry = section.require("id", "give it an id of its own, for example id = \"crm_lookup\"");
-    let id = id_entry.as_ref().and_then(Entry::id);
-    let shown = id_entry.as_ref().and_then(|entry| entry.value.get_ref().as_str()).map(|id| clean(id, 60));
-    if let Some(shown) = &shown {
-        section.rename(format!("component `{shown}`"), format!("components.{shown}"));
-    } else {
-        section.rename(format!("component {}", number + 1), format!("components.{}", number + 1));
-    }
-    if let (Some(id), Some(entry)) = (&id, &id_entry)
-        && all.contains_key(id)
-    {
-        entry.error(format!("two components have the id `{id}`"), "give each an id of its own");
-    }
+    let id = identify(&mut section, number, all);
     let platform = platform(&section, platforms);
     let tier = tier(&section);
     let target = target(&section, tier);
@@ -196,6 +184,24 @@ fn component(
         health_step,
     };
     Some(Read { component, card, place })
+}
+
+/// The component's id, under which findings name it from then on.
+fn identify(section: &mut Section<'_, '_>, number: usize, all: &BTreeMap<String, Named>) -> Option<String> {
+    let id_entry = section.require("id", "give it an id of its own, for example id = \"crm_lookup\"");
+    let id = id_entry.as_ref().and_then(Entry::id);
+    let shown = id_entry.as_ref().and_then(|entry| entry.value.get_ref().as_str()).map(|id| clean(id, 60));
+    if let Some(shown) = &shown {
+        section.rename(format!("component `{shown}`"), format!("components.{shown}"));
+    } else {
+        section.rename(format!("component {}", number + 1), format!("components.{}", number + 1));
+    }
+    if let (Some(id), Some(entry)) = (&id, &id_entry)
+        && all.contains_key(id)
+    {
+        entry.error(format!("two components have the id `{id}`"), "give each an id of its own");
+    }
+    id
 }
 
 fn warn_unsupported(reading: &Reading<'_>, component: &str, step: &ReadStep) {

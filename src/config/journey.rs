@@ -111,9 +111,8 @@ pub(super) struct ReadStep {
 /// Reads the steps of a journey, in order; those of a preset take the place of the step that uses it.
 pub(super) fn read(entry: &Entry<'_, '_>, around: &Surroundings<'_>) -> ReadJourney {
     let sections = entry.sections(|number| format!("step {number} of {}", around.component));
-    let mut journey = ReadJourney::default();
-    journey.complete =
-        entry.value.get_ref().as_array().is_some_and(|list| list.iter().count() == sections.len());
+    let complete = entry.value.get_ref().as_array().is_some_and(|list| list.iter().count() == sections.len());
+    let mut journey = ReadJourney { complete, ..ReadJourney::default() };
     if sections.is_empty() && journey.complete {
         entry.error(format!("{} has a journey without steps", around.component), "give it at least one step");
         journey.complete = false;

@@ -1,10 +1,12 @@
 //! What is allowed and yet doubtful, judged over the config as a whole.
 
+mod budget;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     components::Read,
-    model::{Action, Component, Measurement, Rate},
+    model::{Action, Component, Measurement},
     platforms::Platforms,
     reading::Reading,
     sip::{SipAddress, SipTransport},
@@ -23,7 +25,7 @@ pub(super) fn lint(
     measurement: &Measurement,
 ) {
     one_target(reading, components);
-    budgets(reading, components, platforms);
+    budget::lint(reading, components, platforms);
     let observable: BTreeMap<_, _> =
         components.iter().map(|read| (&read.component.id, read.component.health_step.is_some())).collect();
     for read in components {
@@ -135,44 +137,4 @@ fn one_target(reading: &Reading<'_>, components: &[Read]) {
         format!("all {} components have the target {}", components.len(), in_words(target)),
         "give each the time within which it must really be restored",
     );
-}
-
-/// Cadences that ask for more requests than a platform's budget holds.
-fn budgets(reading: &Reading<'_>, components: &[Read], platforms: &Platforms) {
-    for (id, platform) in &platforms.read {
-        let Some(rate) = platform.rate_limit else { continue };
-        let mine = components.iter().filter(|read| read.component.platform.id == *id);
-        let asked: f64 = mine.map(|read| per_minute(&read.component)).sum();
-        let allowed = allowed_per_minute(rate);
-        if asked <= allowed {
-            continue;
-        }
-        let slowest = components
-            .iter()
-            .filter(|read| read.component.platform.id == *id && per_minute(&read.component) > 0.0)
-            .map(|read| read.component.cadence)
-            .min()
-            .unwrap_or_default();
-        let fitting = Duration::from_secs((slowest.as_secs_f64() * asked / allowed).ceil() as u64);
-        reading.warn(
-            platforms.places.get(id.as_str()).cloned().unwrap_or(0..0),
-            &format!("platforms.{id}.rate_limit"),
-            format!(
-                "the journeys on platform `{id}` ask for {} requests a minute in peace, its rate_limit allows {}",
-                asked.ceil(),
-                allowed.floor()
-            ),
-            format!("a cadence of {} in place of {} would fit", in_words(fitting), in_words(slowest)),
-        );
-    }
-}
-
-/// Requests a minute that a component asks for in peace.
-fn per_minute(component: &Component) -> f64 {
-    let requests = component.journey.iter().filter(|step| matches!(step.action, Action::Http(_))).count();
-    requests as f64 * 60.0 / component.cadence.as_secs_f64()
-}
-
-fn allowed_per_minute(rate: Rate) -> f64 {
-    f64::from(rate.requests.get()) * 60.0 / rate.per.as_secs_f64()
 }

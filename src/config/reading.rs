@@ -70,7 +70,9 @@ impl<'t> Reading<'t> {
         let (errors, warnings, not_built) = other.finish();
         for (found, all) in [(errors, &self.errors), (warnings, &self.warnings), (not_built, &self.not_built)]
         {
-            found.into_iter().for_each(|finding| self.used(finding, all, place, user));
+            for finding in found {
+                self.used(finding, all, place, user);
+            }
         }
     }
 

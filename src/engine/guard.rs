@@ -109,7 +109,7 @@ impl ClockWatch {
             told: None,
             stepped: None,
             alerted: false,
-            task: task,
+            task,
         }
     }
 

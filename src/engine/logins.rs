@@ -70,16 +70,16 @@ impl Logins {
     pub(super) fn event(
         &mut self,
         platform: PlatformId,
-        standing: Standing,
+        standing: &Standing,
         now: Now,
     ) -> Option<PlatformEvent> {
-        let (login, reason) = match &standing {
+        let (login, reason) = match standing {
             Standing::Pending => return None,
             Standing::Ok => (Login::Ok, None),
             Standing::Failing(reason) => (Login::Failing, Some(reason.to_string())),
         };
         let before = self.told.insert(platform.clone(), standing.clone());
-        if before.as_ref() == Some(&standing) {
+        if before.as_ref() == Some(standing) {
             return None;
         }
         if login == Login::Ok && before.is_none() && !self.with_login.contains(&platform) {

@@ -204,7 +204,7 @@ impl Task {
                 () = sleep_until(deadline) => self.tick(&probes.schedule),
                 (platform, standing) = self.logins.next() => {
                     let now = self.clock.now();
-                    if let Some(event) = self.logins.event(platform, standing, now) {
+                    if let Some(event) = self.logins.event(platform, &standing, now) {
                         self.core.publish(Event::Platform(event));
                     }
                 }

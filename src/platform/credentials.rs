@@ -5,7 +5,7 @@
 use std::{fmt, ops::Range};
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use crate::config::model::{Platform, Text};
 
@@ -67,7 +67,7 @@ impl Credentials {
             Some(secret) => Some(secret.reveal().map_err(|error| error.to_string())?),
             None => None,
         };
-        let bearer = bearer.as_ref().map(|token| token.expose_secret());
+        let bearer = bearer.as_ref().map(ExposeSecret::expose_secret);
         Self::new(plain, secret, bearer).map_err(|error| error.to_string())
     }
 

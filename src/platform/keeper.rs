@@ -1,7 +1,8 @@
 //! The background task of a session: it logs in, renews before the end, and judges refusals.
 //!
-//! Invariants: it alone logs in, one attempt at a time; a good token is replaced only by a good one; a refusal renews at
-//! most once in [`FORCED_EVERY`]; after a failure it waits, with full jitter unless the platform says how long.
+//! Invariants: it alone logs in, one attempt at a time; a good token is replaced only by a good one; a refusal of a token
+//! that a refusal brought renews at most once in [`FORCED_EVERY`]; after a failure it waits, with full jitter unless the
+//! platform says how long.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 /// The wait after a failure that only a person can mend.
 const SELDOM: Duration = Duration::from_mins(1);
-/// How often refusals alone may cause a login.
+/// How often the refusal of a token that a refusal brought may cause a login.
 const FORCED_EVERY: Duration = Duration::from_mins(1);
 /// How soon a token is held against the config again whose organisation the platform could not tell.
 const CHECK_AGAIN: Duration = Duration::from_secs(5);
@@ -76,6 +77,8 @@ pub(super) struct Keeper {
     trusted: bool,
     /// Failed attempts in a row.
     failures: u32,
+    /// Whether the present pass was asked for by a refusal.
+    is_forced: bool,
     forced_at: Option<Instant>,
     /// The platform refused what its login granted: a new pass is told as good only when it was let in.
     on_trial: bool,
@@ -123,6 +126,7 @@ impl Keeper {
             refused_to: BTreeSet::new(),
             trusted: false,
             failures: 0,
+            is_forced: false,
             forced_at: None,
             on_trial: false,
             waiting: Vec::new(),
@@ -134,7 +138,7 @@ impl Keeper {
         loop {
             let next = match self.log_in(cause).await {
                 Ok(granted) => {
-                    self.take(granted);
+                    self.take(granted, cause);
                     self.watch().await
                 }
                 Err(trouble) => self.fail(&trouble, cause).await,
@@ -163,8 +167,9 @@ impl Keeper {
         login::log_in(&self.line, &self.platform, &revealed, &mut self.memory).await
     }
 
-    fn take(&mut self, granted: Granted) {
+    fn take(&mut self, granted: Granted, cause: Cause) {
         self.number += 1;
+        self.is_forced = cause == Cause::Refused;
         (self.strikes, self.failures) = (0, 0);
         self.refused_to.clear();
         let ends = granted.life.map(|life| self.clock.moment() + life);
@@ -220,8 +225,7 @@ impl Keeper {
         Some(Instant::now() + early.max(Duration::from_secs(1)))
     }
 
-    /// Judges a 401. Says why to log in now, or nothing where the pass is kept.
-    #[expect(clippy::option_option, reason = "the outer one is the session's end")]
+    /// Judges a 401. Says why to log in now, or nothing where the pass is kept; the outer `None` is the session's end.
     async fn refuse(&mut self, number: u64, by: ComponentId, reply: Reply) -> Option<Option<Cause>> {
         if let Some(pass) = self.pass.as_ref().filter(|pass| pass.number() > number) {
             let _ = reply.send(Ok(pass.clone()));
@@ -231,7 +235,9 @@ impl Keeper {
         self.refused_to.insert(by);
         let now = Instant::now();
         let proven = self.pass.as_ref().is_some_and(Pass::is_proven);
-        if self.forced_at.is_none_or(|at| now.duration_since(at) >= FORCED_EVERY) {
+        // A pass that was renewed in its own time may be refused with good reason; one that a refusal brought seldom is.
+        let suspect = self.is_forced || self.on_trial;
+        if !suspect || self.forced_at.is_none_or(|at| now.duration_since(at) >= FORCED_EVERY) {
             self.forced_at = Some(now);
             self.trusted = proven;
             // Whoever is let in with it from now on shows that it is still good.
@@ -290,13 +296,7 @@ impl Keeper {
             let ends = self.pass.as_ref().and_then(Pass::ends);
             let ends = ends.map(|ends| Instant::now() + ends.since(self.clock.moment()));
             let message = tokio::select! {
-                () = sleep_until(over) => {
-                    return Some(match (cause, &self.pass) {
-                        (_, Some(_)) => Cause::Due,
-                        (Cause::Refused, None) => Cause::Refused,
-                        _ => Cause::Wanting,
-                    });
-                }
+                () = sleep_until(over) => return Some(Cause::Wanting),
                 () = until(ends) => None,
                 message = self.messages.recv() => Some(message?),
             };

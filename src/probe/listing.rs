@@ -40,10 +40,8 @@ pub(crate) struct Key(Arc<str>);
 pub(crate) struct Answer {
     /// From the request to its answer.
     pub(crate) span: Span,
-    /// The answer, or why there is none.
-    pub(crate) outcome: Result<Reply, Failure>,
-    /// Where it was asked.
-    pub(crate) url: Url,
+    /// The answer with where it was asked, or why there is none.
+    pub(crate) outcome: Result<(Reply, Url), Failure>,
     /// How long its parts took.
     pub(crate) timings: Timings,
 }
@@ -191,7 +189,7 @@ impl Flight {
 impl Answer {
     /// Whether it says something to those who did not wait for it.
     fn is_lasting(&self) -> bool {
-        self.outcome.as_ref().is_ok_and(|reply| {
+        self.outcome.as_ref().is_ok_and(|(reply, _)| {
             !matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED)
         })
     }
@@ -226,7 +224,7 @@ mod tests {
     fn answer(span: Span, status: StatusCode) -> Answer {
         let reply = Reply { status, headers: HeaderMap::new(), body: Bytes::new(), pass: None };
         let url = Url::parse("https://api.example.com/all").unwrap();
-        Answer { span, outcome: Ok(reply), url, timings: Timings::default() }
+        Answer { span, outcome: Ok((reply, url)), timings: Timings::default() }
     }
 
     /// Leads, takes so long, and publishes.

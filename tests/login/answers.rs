@@ -1,7 +1,8 @@
 //! What token endpoints answer besides tokens: each has a reason of its own, and none sends a request to the platform.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use warroom::platform::Standing;
 
 use crate::{
@@ -177,4 +178,49 @@ async fn a_login_host_that_is_not_there_is_said() {
     let (session, _) = begin(&with_components(&platform, 1), &clock());
     let reason = failing(&session).await;
     assert_eq!(reason, format!("http://{gone}/oauth/token: connection refused"));
+}
+
+/// A login by TLS trusts the platform's own authority, and nobody else.
+#[tokio::test]
+async fn a_login_trusts_the_platforms_authority_alone() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let secrets = Secrets::new();
+    secrets.put("ca", &made.cert.pem());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("localhost:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut read = [0; 4096];
+            let _ = stream.read(&mut read).await;
+            let token =
+                answer("200 OK", "connection: close\r\n", r#"{"access_token":"T0K3N-1","expires_in":60}"#);
+            let _ = stream.write_all(&token).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    let cloud = Cloud::start();
+    for (more, good) in [(format!("ca_file = \"{}\"", secrets.file("ca")), true), (String::new(), false)] {
+        let platform = cloud.platform("cloud", &secrets, &more);
+        let platform = platform.replace(
+            &format!("login_url = \"http://{}\"", cloud.server.address),
+            &format!("login_url = \"https://localhost:{port}\""),
+        );
+        let (session, _) = begin(&with_components(&platform, 1), &clock());
+        if good {
+            session.ready(Duration::from_secs(10)).await.unwrap();
+        } else {
+            let reason = failing(&session).await;
+            assert!(reason.contains("certificate"), "{reason}");
+        }
+    }
 }

@@ -223,3 +223,26 @@ async fn no_event_holds_a_secret_or_a_token() {
     assert!(told.contains("(hidden)"), "the echo was seen: {told}");
     assert!(!told.contains(TOKEN) && !told.contains(SECRET), "{told}");
 }
+
+/// `warroom probe` must see what the engine sees: with the platform's token, or with the reason why there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_probe_command_logs_in() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    let text = cloud.platform("cloud", &secrets, "") + &component("c1", "cloud", "/c1");
+    secrets.put("warroom.toml", &text);
+    let file = secrets.file("warroom.toml");
+    let probe = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_warroom"));
+        let output = command.args(["probe", "c1", "--config", &file]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = tokio::task::block_in_place(probe);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(cloud.asked()[0].head.contains(&format!("Bearer {TOKEN}-1")));
+    cloud.set(Mood::refuses());
+    let (code, said) = tokio::task::block_in_place(probe);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("platform `cloud`: login failing: the credentials are refused"), "{said}");
+    assert!(!said.contains(SECRET) && cloud.asked().len() == 1, "{said}");
+}

@@ -49,10 +49,10 @@ async fn a_token_is_renewed_before_its_end_and_no_probe_waits_for_it() {
     let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
     let (session, journeys) = begin(&config, &clock());
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
-    pass_time(Duration::from_secs(3600 * 7 / 10)).await;
+    pass_time(Duration::from_mins(42)).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(cloud.logins(), 1, "not yet");
-    pass_time(Duration::from_secs(3600 / 6)).await;
+    pass_time(Duration::from_mins(10)).await;
     until("the second login", || cloud.logins() == 2).await;
     until("the second token", || session.pass().is_ok_and(|pass| format!("{pass:?}").contains('2'))).await;
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
@@ -69,7 +69,7 @@ async fn a_failing_renewal_shows_only_when_the_token_has_ended() {
     let (session, journeys) = begin(&config, &clock());
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
     cloud.set(Mood::Says(answer("500 Internal Server Error", "", "")));
-    pass_time(Duration::from_secs(3600 * 9 / 10)).await;
+    pass_time(Duration::from_mins(54)).await;
     until("renewals that fail", || cloud.logins() > 1).await;
     assert_eq!(session.standing(), Standing::Ok);
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
@@ -87,6 +87,26 @@ async fn a_failing_renewal_shows_only_when_the_token_has_ended() {
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
 }
 
+/// A client whose secret was rotated keeps its token to the end: until then nobody is blind.
+#[tokio::test]
+async fn a_renewal_that_is_refused_leaves_the_token_in_use() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
+    let (session, journeys) = begin(&config, &clock());
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.set(Mood::refuses());
+    pass_time(Duration::from_secs(3600 * 86 / 100)).await;
+    for attempt in 2..5 {
+        until("a refused renewal", || cloud.logins() == attempt).await;
+        // The answer is on its way to the session.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert_eq!((session.standing(), judge(&journeys[0]).await.verdict), (Standing::Ok, Verdict::Up));
+        pass_time(Duration::from_secs(67)).await;
+    }
+    pass_time(Duration::from_secs(400)).await;
+    assert!(failing(&session).await.contains("the credentials are refused"));
+}
+
 /// A revoked token must cost one login, not one for each probe, and no probe its verdict or its latency.
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_for_all() {
@@ -102,6 +122,24 @@ async fn a_refused_token_is_renewed_once_for_all() {
         assert!(report.steps[0].span.unwrap().length() < Duration::from_millis(350), "{report:?}");
     }
     assert_eq!((cloud.logins(), session.standing()), (2, Standing::Ok));
+}
+
+/// Tokens that are revoked one soon after the other are renewed each time, as long as they were renewed in between.
+#[tokio::test]
+async fn a_token_revoked_soon_after_a_renewal_is_renewed_again() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    cloud.set(Mood::Grants { life: 20, after: Duration::ZERO });
+    let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
+    let (_session, journeys) = begin(&config, &clock());
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.revoke();
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    pass_time(Duration::from_secs(18)).await;
+    until("the renewal", || cloud.logins() == 3).await;
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.revoke();
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    assert_eq!(cloud.logins(), 4);
 }
 
 /// A service whose own door is shut to credentials that are good everywhere else is in trouble itself; and it must not have

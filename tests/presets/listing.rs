@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,7 +29,7 @@ use crate::{
 };
 
 const TRUNKS: usize = 50;
-const CADENCE: Duration = Duration::from_millis(1_000);
+const CADENCE: Duration = Duration::from_secs(1);
 const BURST: Duration = Duration::from_millis(200);
 /// The trunk that fails.
 const SICK: usize = 7;
@@ -38,12 +38,12 @@ const SICK: usize = 7;
 struct Platform {
     server: Server,
     works: Arc<AtomicBool>,
-    changed: Arc<std::sync::Mutex<DateTime<Utc>>>,
+    changed: Arc<Mutex<DateTime<Utc>>>,
 }
 
 impl Platform {
     fn start() -> Self {
-        let (works, changed) = (Arc::new(AtomicBool::new(true)), Arc::new(std::sync::Mutex::new(Utc::now())));
+        let (works, changed) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(Utc::now())));
         let (is_well, since) = (Arc::clone(&works), Arc::clone(&changed));
         let server = Server::start(move |asked| {
             Act::Send(listing(asked, is_well.load(Ordering::SeqCst), *since.lock().unwrap()))
@@ -84,8 +84,10 @@ fn listing(asked: &Asked, works: bool, changed: DateTime<Utc>) -> Vec<u8> {
 
 /// Each component looks for its own trunk in the listing of all, in two steps of one journey.
 fn config(platform: &Platform) -> Config {
-    let mut text =
-        format!("[platforms.p]\nkind = \"genesys\"\nbase_url = \"http://{}\"\n", platform.server.address);
+    let mut text = format!(
+        "[platforms.p]\nkind = \"genesys\"\nbase_url = \"http://{}\"\nrate_limit = \"600/min\"\n",
+        platform.server.address
+    );
     for number in 0..TRUNKS {
         write!(
             text,

@@ -191,3 +191,19 @@ async fn who_serves_is_what_the_platform_says() {
         }
     }
 }
+
+/// A trunk on the second page is not down: whoever reads the reason must see that the listing is too long.
+#[tokio::test]
+async fn a_listing_of_several_pages_is_refused_by_its_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let scenario = Scenario::parse("[platforms.genesys]\ntrunks = 150\n", "test.toml").unwrap();
+    tokio::spawn(warroom::sim::serve(listener, scenario, clock(), 7));
+    let trunk =
+        |number: u32| BTreeMap::from([("trunk_id", format!("7c9e6679-7425-40de-944b-{number:012x}"))]);
+    let seen = probe("genesys/trunk-in-listing", at, &trunk(2)).await;
+    assert_eq!(seen.verdict, Verdict::Up, "{seen:#?}");
+    let hidden = probe("genesys/trunk-in-listing", at, &trunk(120)).await;
+    let reason = hidden.reason.unwrap();
+    assert!(reason.contains("body.pageCount <= 1 ||"), "{reason}");
+}

@@ -82,7 +82,7 @@ pub(in crate::config) fn take(
     let whole = inner.is_clean();
     reading.adopt(inner, &wish.place, &what);
     let preset = preset.filter(|_| whole)?;
-    fits(&entry, name, &preset, around, carried).then(|| expand(preset, wish, carried)).flatten()
+    fits(&entry, name, &preset, around, carried).then(|| expand(preset, &wish, carried)).flatten()
 }
 
 /// The text of a preset; an unknown name is reported with the one that was probably meant.
@@ -265,7 +265,7 @@ fn fits(
 }
 
 /// The preset's steps as those of the journey.
-fn expand(preset: Preset, wish: Wish, carried: &mut Carried) -> Option<Vec<ReadStep>> {
+fn expand(preset: Preset, wish: &Wish, carried: &mut Carried) -> Option<Vec<ReadStep>> {
     let (read, failover) = preset.body?;
     let (inner, mut steps) = (read.carried, read.steps);
     for (number, step) in steps.iter_mut().enumerate() {

@@ -9,6 +9,9 @@ use std::time::Duration;
 use super::Interval;
 use crate::domain::Moment;
 
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
 /// What all answers of one server allow together.
 #[derive(Clone, Debug, Default)]
 pub struct Sharpened {
@@ -69,7 +72,6 @@ impl Sharpened {
     #[must_use]
     pub fn aim(&self, now: Moment, there: Duration) -> Duration {
         let Some((known, _)) = self.known else { return Duration::ZERO };
-        const SECOND: i64 = 1_000_000_000;
         // The server's time when a request that is sent now would arrive, as far as it is known.
         let arrives = (now + there).as_nanos().saturating_sub(known.middle());
         let wait = (SECOND - arrives.rem_euclid(SECOND)) % SECOND;
@@ -86,7 +88,6 @@ mod tests {
     use super::*;
 
     const MILLI: i64 = 1_000_000;
-    const SECOND: i64 = 1_000 * MILLI;
 
     /// A server that says whole seconds, so far ahead of the monotonic clock's zero, with a round trip of 50 ms.
     fn ask(at: i64, ahead: i64, random: &mut fastrand::Rng) -> (Interval, Moment) {
@@ -107,7 +108,8 @@ mod tests {
             let mut now = random.i64(0..1_000 * SECOND);
             let mut sharpened = Sharpened::default();
             for poll in 1..=6 {
-                now += sharpened.aim(Moment::from_nanos(now), Duration::from_millis(25)).as_nanos() as i64;
+                let wait = sharpened.aim(Moment::from_nanos(now), Duration::from_millis(25));
+                now += i64::try_from(wait.as_nanos()).unwrap();
                 let (answer, received) = ask(now, ahead, &mut random);
                 assert_eq!(sharpened.take(answer, received), Took::Fits);
                 let doubt = sharpened.doubt(received).unwrap();

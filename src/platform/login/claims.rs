@@ -1,7 +1,7 @@
 //! What a JSON Web Token (RFC 7519) says of itself.
 //!
-//! Its signature is not checked: it came from the token endpoint itself by TLS, which speaks for it (OpenID Connect Core
-//! section 3.1.3.7, point 6).
+//! Its signature is not checked: it came from the token endpoint itself by TLS, which speaks for it (`OpenID` Connect
+//! Core section 3.1.3.7, point 6).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! NICE CXone: access keys, the back-end app of OpenID Connect, and the discovery of a tenant's hosts.
+//! NICE CXone: access keys, the back-end app of `OpenID` Connect, and the discovery of a tenant's hosts.
 //!
 //! - Access key: `POST {login}/authentication/v1/token/access-key` with a JSON body; renewed by
 //!   `POST {login}/public/user/refresh`, or by the access key again.

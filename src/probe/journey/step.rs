@@ -67,7 +67,7 @@ struct Attempt {
     /// The answer says that polling on will change nothing.
     is_final: bool,
     /// What came of the request, where others are to be given it too.
-    listed: Option<(Result<Reply, Failure>, Url)>,
+    listed: Option<Result<(Reply, Url), Failure>>,
 }
 
 impl Attempt {
@@ -180,7 +180,7 @@ impl Journey {
     /// one who asked does not say.
     fn follow(&self, place: usize, listed: &Listed, vars: &BTreeMap<String, String>) -> Outcome {
         let mut attempt = match &listed.outcome {
-            Ok(reply) => self.weigh(place, reply, &listed.url, vars, listed.timings.total),
+            Ok((reply, url)) => self.weigh(place, reply, url, vars, listed.timings.total),
             Err(failure) => {
                 let reached = failure.kind == Kind::Answer;
                 let signals = Signals { reached, ..Signals::default() };
@@ -294,7 +294,7 @@ impl Journey {
             }
         };
         if self.component.journey[place].shared.is_some() {
-            attempt.listed = Some((reply, ask.target.url.clone()));
+            attempt.listed = Some(reply.map(|reply| (reply, ask.target.url.clone())));
         }
         attempt.timings = progress.timings;
         attempt.signals.requests = progress.sent;
@@ -438,15 +438,19 @@ fn shut_out(refusal: &platform::Refusal) -> Failure {
     if refusal.believed { Failure::answer(&refusal.reason) } else { Failure::ours(&refusal.reason) }
 }
 
-/// Hands on what came of a request; where none was sent, those who wait ask themselves. What kept us from seeing kept the
-/// others too.
+/// Hands on what came of a request. What kept us from sending it or from seeing its answer keeps the others too: each
+/// trying in its turn would make the last of them wait for all.
 fn publish(lead: Lead, attempt: &mut Attempt, span: Span) {
-    let Some((outcome, url)) = attempt.listed.take() else { return };
-    let outcome = match &attempt.failure {
-        Some(failure) if failure.kind == Kind::Ours => Err(failure.clone()),
-        _ => outcome,
+    let listed = attempt.listed.take();
+    let ours = |failure: &&Failure| listed.is_none() || failure.kind == Kind::Ours;
+    let outcome = match attempt.failure.as_ref().filter(ours) {
+        Some(failure) => Err(failure.clone()),
+        None => match listed {
+            Some(listed) => listed,
+            None => return,
+        },
     };
-    lead.publish(Listed { span, outcome, url, timings: attempt.timings });
+    lead.publish(Listed { span, outcome, timings: attempt.timings });
 }
 
 /// What is wrong with an answer of which nothing is expected: an error, or a redirect that was not followed.

@@ -1,3 +1,5 @@
+mod storm;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},

@@ -1,0 +1,79 @@
+//! Examines the whole chain once: names, certificates, logins, permissions, each step, clock, disk, load and budget.
+//!
+//! Invariants: it decides nothing and records nothing; its connections are its own; every trouble comes with what to do
+//! about it.
+
+mod hosts;
+mod machine;
+mod platforms;
+mod steps;
+mod time;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    clock::SharedClock,
+    config::model::Config,
+    domain::{
+        PlatformId,
+        diagnosis::{Diagnosis, Finding},
+    },
+    platform::Session,
+    probe::{Client, LatenessSnapshot},
+};
+
+/// How long one part may take that nobody else limits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is examined.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The config.
+    pub config: Arc<Config>,
+    /// The data folder, where one is known.
+    pub folder: Option<PathBuf>,
+    /// The clocks.
+    pub clock: SharedClock,
+    /// Feeds jitter.
+    pub seed: u64,
+    /// The sessions of a running engine; a platform without one gets its own.
+    pub sessions: BTreeMap<PlatformId, Arc<Session>>,
+    /// How late a running engine's probes start.
+    pub lateness: Option<LatenessSnapshot>,
+}
+
+/// Examines everything; `findings` are known already and come first. Must be called inside a tokio runtime. Takes as long
+/// as the slowest platform's journeys, one after the other.
+pub async fn diagnose(examined: Examined, mut findings: Vec<Finding>) -> Diagnosis {
+    let Examined { config, folder, clock, seed, mut sessions, lateness } = examined;
+    let mut random = fastrand::Rng::with_seed(seed);
+    for (id, platform) in &config.platforms {
+        sessions.entry(id.clone()).or_insert_with(|| Session::start(platform, &clock, random.u64(..)));
+    }
+    let clients: Vec<Arc<Client>> = config
+        .platforms
+        .values()
+        .map(|platform| Client::new(platform, Arc::clone(&sessions[&platform.id]), Arc::clone(&clock)))
+        .collect();
+    // Before anything of ours keeps this machine busy.
+    let load = machine::load(lateness, &clock).await;
+    let (hosts, logins) =
+        tokio::join!(hosts::examine(&config, &clock), platforms::logins(&config, &sessions));
+    let steps = steps::examine(&config, &clients, &clock).await;
+    let (time, disk) =
+        tokio::join!(time::examine(&config, &clients, &clock, random.u64(..)), machine::disk(folder, &clock));
+    findings.extend(hosts);
+    findings.extend(logins);
+    findings.extend(steps);
+    findings.extend(time);
+    findings.extend(disk);
+    findings.extend(load);
+    findings.extend(platforms::budgets(&config));
+    findings.sort_by_key(|finding| finding.area);
+    Diagnosis { at: clock.wall(), findings }
+}
+
+/// `3.2 ms`.
+fn millis(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}
