@@ -63,7 +63,7 @@ fn moment(seconds: f64) -> Moment {
 }
 
 fn wall(seconds: f64) -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0).round() as i64)
+    DateTime::UNIX_EPOCH + TimeDelta::microseconds((seconds * 1e6).round() as i64)
 }
 
 fn now(seconds: f64, booted: f64) -> Now {
