@@ -251,7 +251,7 @@ impl PlatformTime {
         let warning = if contradicts_itself {
             Some(format!(
                 "{}: its answers contradict each other, so that several servers with different clocks answer under its name, \
-                 or its clock was set; none of them is believed alone",
+                 or its clock or this machine's was just put right; none of them is believed alone",
                 self.name
             ))
         } else {
