@@ -14,7 +14,7 @@ pub(crate) mod tls;
 
 pub use credentials::Credentials;
 pub use login::Description;
-pub use session::{Pass, Session, Standing};
+pub use session::{Pass, Refusal, Session, Standing};
 
 /// What an answer of 403 says of the login: the permission or scope that it lacks, in words.
 ///

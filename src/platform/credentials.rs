@@ -2,12 +2,15 @@
 //!
 //! Invariant: every value is marked sensitive, so that neither its `Debug` output nor an HTTP/2 header table keeps it.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
 use crate::config::model::{Platform, Text};
+
+/// A secret, or a beginning of one, that is shorter than this many bytes stands in other texts by chance.
+const SHORTEST: usize = 6;
 
 /// What a platform's requests carry besides their own headers; sent to the origin of its base URL alone.
 #[derive(Clone, Default)]
@@ -126,13 +129,26 @@ impl Credentials {
         let mut text = text.to_owned();
         for (value, prefix) in values {
             let secret = value.to_str().ok().and_then(|value| value.get(prefix..));
-            // What is shorter stands in every other text by chance.
-            if let Some(secret) = secret.filter(|secret| secret.len() >= 6 && text.contains(secret)) {
+            let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST) else { continue };
+            if text.contains(secret) {
                 text = text.replace(secret, "(hidden)");
+            }
+            while let Some(begun) = cut_off(&text, secret) {
+                text.replace_range(begun, "(hidden)");
             }
         }
         text
     }
+}
+
+/// Where the beginning of a secret stands whose rest was cut off: at the end of the text, or before a `…`.
+fn cut_off(text: &str, secret: &str) -> Option<Range<usize>> {
+    let mut ends = text.match_indices('…').map(|(at, _)| at).chain([text.len()]);
+    ends.find_map(|end| {
+        let longest = (SHORTEST..secret.len()).rev().filter(|length| secret.is_char_boundary(*length));
+        let length = longest.into_iter().find(|length| text[..end].ends_with(&secret[..*length]))?;
+        Some(end - length..end)
+    })
 }
 
 impl fmt::Debug for Credentials {
@@ -167,6 +183,15 @@ mod tests {
         let shown = format!("{credentials:?} {headers:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
         assert_eq!(headers[AUTHORIZATION], "Bearer t0ken");
+    }
+
+    /// Reasons and names are cut before they are told; the beginning of a token is half of it all the same.
+    #[test]
+    fn the_beginning_of_a_secret_that_was_cut_off_is_hidden_too() {
+        let credentials = Credentials::new(Vec::new(), Vec::new(), Some("abcdefghijklmnop")).unwrap();
+        assert_eq!(credentials.redact("served by abcdefghij"), "served by (hidden)");
+        assert_eq!(credentials.redact("was \"abcdefg…\", abcdefghijklmnop"), "was \"(hidden)…\", (hidden)");
+        assert_eq!(credentials.redact("abcde… and abcdex"), "abcde… and abcdex");
     }
 
     /// A token file that ends in two line breaks must be named as such, not show up as a failing login.

@@ -1,9 +1,10 @@
 //! The background task of a session: it logs in, renews before the end, and judges refusals.
 //!
 //! Invariants: it alone logs in, one attempt at a time; a good token is replaced only by a good one; a refusal of a token
-//! that a refusal brought renews at most once in [`FORCED_EVERY`]; after a failure it waits, with full jitter unless the platform says how long.
+//! that a refusal brought renews at most once in [`FORCED_EVERY`]; after a failure it waits, with full jitter unless the
+//! platform says how long.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -12,10 +13,10 @@ use tokio::{
 
 use super::{
     line::{Line, Pause, Trouble},
-    login::{self, Granted, Memory, Revealed},
-    session::{Pass, Standing, State, refusal},
+    login::{self, Granted, Memory, Proof, Revealed},
+    session::{Pass, Refusal, Standing, State, refusal},
 };
-use crate::{clock::SharedClock, config::model::Platform};
+use crate::{clock::SharedClock, config::model::Platform, domain::ComponentId};
 
 /// The first wait after a failure is at most so long, and each further one at most twice the one before.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -27,18 +28,23 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 const SELDOM: Duration = Duration::from_mins(1);
 /// How often the refusal of a token that a refusal brought may cause a login.
 const FORCED_EVERY: Duration = Duration::from_mins(1);
+/// How soon a token is held against the config again whose organisation the platform could not tell.
+const CHECK_AGAIN: Duration = Duration::from_secs(5);
 /// Refusals of a fresh token that nobody accepted, after which it is the platform's state and no single path's.
 const STRIKES: u32 = 2;
 
 /// What reaches the keeper.
 pub(super) enum Message {
-    /// A pass was answered 401.
-    Refused { number: u64, reply: oneshot::Sender<Result<Pass, String>> },
+    /// A pass was answered 401 to this component.
+    Refused { number: u64, by: ComponentId, reply: Reply },
     /// A pass was let in for the first time.
     Accepted,
     /// A pass was wanted after its end.
     Ended { number: u64 },
 }
+
+/// Where the answer to a refusal goes.
+pub(super) type Reply = oneshot::Sender<Result<Pass, Refusal>>;
 
 /// Why the next login is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,10 @@ pub(super) struct Keeper {
     number: u64,
     /// Refusals of the present pass.
     strikes: u32,
+    /// The components that it was refused to.
+    refused_to: BTreeSet<ComponentId>,
+    /// Whether the pass before it was let in by others than those that it was refused to.
+    trusted: bool,
     /// Failed attempts in a row.
     failures: u32,
     /// Whether the present pass was asked for by a refusal.
@@ -73,16 +83,23 @@ pub(super) struct Keeper {
     /// The platform refused what its login granted: a new pass is told as good only when it was let in.
     on_trial: bool,
     /// Who waits for the login under way.
-    waiting: Vec<oneshot::Sender<Result<Pass, String>>>,
+    waiting: Vec<Reply>,
 }
 
 /// Why a refused request gets no other token.
-pub(super) const fn refused(elsewhere_accepted: bool) -> &'static str {
-    if elsewhere_accepted {
-        "refused (401) with credentials that the platform accepts elsewhere; they were renewed less than a minute ago"
-    } else {
-        "login failing: the credentials are refused (401); renew them"
-    }
+///
+/// Where the platform lets the same credentials in elsewhere, the refusal is the component's own answer, and believed.
+fn refused(elsewhere_accepted: bool, trusted: bool) -> Refusal {
+    let reason = match (elsewhere_accepted, trusted) {
+        (true, _) => {
+            "refused (401) with credentials that the platform accepts elsewhere, renewed less than a minute ago"
+        }
+        (false, true) => {
+            "refused (401); the credentials were renewed less than a minute ago, and nobody else has used them yet"
+        }
+        (false, false) => "login failing: the credentials are refused (401); renew them",
+    };
+    Refusal { reason: reason.to_owned(), believed: elsewhere_accepted }
 }
 
 impl Keeper {
@@ -106,6 +123,8 @@ impl Keeper {
             pass: None,
             number: 0,
             strikes: 0,
+            refused_to: BTreeSet::new(),
+            trusted: false,
             failures: 0,
             is_forced: false,
             forced_at: None,
@@ -152,10 +171,11 @@ impl Keeper {
         self.number += 1;
         self.is_forced = cause == Cause::Refused;
         (self.strikes, self.failures) = (0, 0);
+        self.refused_to.clear();
         let ends = granted.life.map(|life| self.clock.moment() + life);
-        let pass = Pass::new(self.number, granted.credentials, granted.base, ends, granted.proven);
+        let pass = Pass::new(self.number, granted.credentials, granted.base, ends, granted.proof);
         self.pass = Some(pass.clone());
-        self.on_trial &= !granted.proven;
+        self.on_trial &= granted.proof != Proof::Accepted;
         for waiting in self.waiting.drain(..) {
             // A probe that gave up no longer waits.
             let _ = waiting.send(Ok(pass.clone()));
@@ -184,8 +204,8 @@ impl Keeper {
                 Message::Ended { number } if number == self.number => return Some(Cause::Due),
                 Message::Ended { .. } => {}
                 Message::Accepted => self.settle(),
-                Message::Refused { number, reply } => {
-                    if let Some(cause) = self.refuse(number, reply).await? {
+                Message::Refused { number, by, reply } => {
+                    if let Some(cause) = self.refuse(number, by, reply).await? {
                         return Some(cause);
                     }
                 }
@@ -196,6 +216,9 @@ impl Keeper {
     /// When the present pass is renewed: well before its end, so that a login that fails for a while is never noticed,
     /// and not at the same instant as other runners do it.
     fn renewal(&mut self) -> Option<Instant> {
+        if self.pass.as_ref()?.is_unchecked() {
+            return Some(Instant::now() + CHECK_AGAIN + CHECK_AGAIN.mul_f64(self.random.f64()));
+        }
         let ends = self.pass.as_ref()?.ends()?;
         let life = ends.since(self.clock.moment());
         let early = life.mul_f64(0.75 + 0.1 * self.random.f64());
@@ -203,27 +226,30 @@ impl Keeper {
     }
 
     /// Judges a 401. Says why to log in now, or nothing where the pass is kept; the outer `None` is the session's end.
-    async fn refuse(
-        &mut self,
-        number: u64,
-        reply: oneshot::Sender<Result<Pass, String>>,
-    ) -> Option<Option<Cause>> {
+    async fn refuse(&mut self, number: u64, by: ComponentId, reply: Reply) -> Option<Option<Cause>> {
         if let Some(pass) = self.pass.as_ref().filter(|pass| pass.number() > number) {
             let _ = reply.send(Ok(pass.clone()));
             return Some(None);
         }
         self.strikes += 1;
+        self.refused_to.insert(by);
         let now = Instant::now();
+        let proven = self.pass.as_ref().is_some_and(Pass::is_proven);
         // A pass that was renewed in its own time may be refused with good reason; one that a refusal brought seldom is.
         let suspect = self.is_forced || self.on_trial;
         if !suspect || self.forced_at.is_none_or(|at| now.duration_since(at) >= FORCED_EVERY) {
             self.forced_at = Some(now);
+            self.trusted = proven;
+            // Whoever is let in with it from now on shows that it is still good.
+            self.pass.iter().for_each(Pass::doubt);
             self.waiting.push(reply);
             return Some(Some(Cause::Refused));
         }
-        let proven = self.pass.as_ref().is_some_and(Pass::is_proven);
-        if proven || self.strikes < STRIKES {
-            let _ = reply.send(Err(refused(proven).to_owned()));
+        // One component alone is no judge of credentials that were good for others a moment ago.
+        let alone = self.trusted && self.refused_to.len() < 2;
+        if proven || alone || self.strikes < STRIKES {
+            // A probe that gave up no longer waits.
+            let _ = reply.send(Err(refused(proven, self.trusted)));
             return Some(None);
         }
         self.on_trial = true;
@@ -251,15 +277,19 @@ impl Keeper {
         self.failures = self.failures.saturating_add(1);
         tracing::error!(platform = %self.platform.id, reason = %trouble.reason, "the login fails");
         let now = self.clock.moment();
-        if cause == Cause::Refused || self.pass.as_ref().is_some_and(|pass| pass.has_ended(now)) {
+        let is_bad = |pass: &Pass| (cause == Cause::Refused && !pass.is_proven()) || pass.has_ended(now);
+        if self.pass.as_ref().is_some_and(is_bad) {
             self.pass = None;
         }
         if trouble.pause == Pause::Seldom {
+            // It may be replaced where it comes from; the token that there is stays good all the same.
             self.revealed = None;
             self.memory.forget();
         }
         if self.pass.is_none() {
             self.tell(trouble);
+        } else {
+            self.hand_back();
         }
         let over = Instant::now() + self.wait(trouble.pause);
         loop {
@@ -272,14 +302,20 @@ impl Keeper {
             };
             match message {
                 Some(Message::Accepted) => self.settle(),
-                Some(Message::Refused { number, reply }) => {
-                    if self.pass.as_ref().is_some_and(|pass| pass.number() <= number) {
+                Some(Message::Refused { number, by, reply }) => {
+                    let same = self.pass.as_ref().filter(|pass| pass.number() <= number);
+                    if let Some(pass) = same {
+                        self.refused_to.insert(by);
+                        if pass.is_proven() && self.refused_to.len() < 2 {
+                            let _ = reply.send(Err(refused(true, true)));
+                            continue;
+                        }
                         self.pass = None;
                         self.tell(trouble);
                     }
                     let standing = Standing::Failing(Arc::from(trouble.reason.as_str()));
                     // A probe that gave up no longer waits.
-                    let _ = reply.send(self.pass.clone().ok_or_else(|| refusal(&standing)));
+                    let _ = reply.send(self.pass.clone().ok_or_else(|| refusal(&standing).into()));
                 }
                 None | Some(Message::Ended { .. }) => {
                     if self.pass.as_ref().is_some_and(|pass| pass.has_ended(self.clock.moment())) {
@@ -291,12 +327,20 @@ impl Keeper {
         }
     }
 
+    /// A login that a refusal asked for failed, and the token is good for others: it is the refused one's own trouble.
+    fn hand_back(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // A probe that gave up no longer waits.
+            let _ = waiting.send(Err(refused(true, true)));
+        }
+    }
+
     /// Tells everybody that there is no pass.
     fn tell(&mut self, trouble: &Trouble) {
         let standing = Standing::Failing(Arc::from(trouble.reason.as_str()));
         for waiting in self.waiting.drain(..) {
             // A probe that gave up no longer waits.
-            let _ = waiting.send(Err(refusal(&standing)));
+            let _ = waiting.send(Err(refusal(&standing).into()));
         }
         self.state.send_modify(|state| {
             state.pass = None;

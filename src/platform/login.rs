@@ -76,6 +76,8 @@ impl Revealed {
 #[derive(Default)]
 pub(super) struct Memory {
     refresh: Option<SecretString>,
+    /// These credentials were found to belong to the organisation that the config names.
+    bound: bool,
     found: Option<cxone::Found>,
 }
 
@@ -83,6 +85,7 @@ impl Memory {
     /// Forgets what only a good session may use.
     pub(super) fn forget(&mut self) {
         self.refresh = None;
+        self.bound = false;
     }
 }
 
@@ -94,8 +97,19 @@ pub(super) struct Granted {
     pub(super) life: Option<Duration>,
     /// Where the API is, when that was asked for.
     pub(super) base: Option<Url>,
-    /// Whether the API itself has accepted it.
-    pub(super) proven: bool,
+    /// What is known of it besides.
+    pub(super) proof: Proof,
+}
+
+/// What is known of a token besides that it was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing.
+    None,
+    /// The API itself has accepted it.
+    Accepted,
+    /// The API could not be asked whose it is.
+    Unchecked,
 }
 
 /// Logs in once.
@@ -107,12 +121,12 @@ pub(super) async fn log_in(
 ) -> Result<Granted, Trouble> {
     let fixed = revealed.fixed.clone();
     let (Some(login), Some(keys)) = (&platform.login, &revealed.keys) else {
-        return Ok(Granted { credentials: fixed, life: None, base: None, proven: false });
+        return Ok(Granted { credentials: fixed, life: None, base: None, proof: Proof::None });
     };
     match platform.kind {
         PlatformKind::Cxone => cxone::log_in(line, login, keys, fixed, memory).await,
         PlatformKind::Genesys | PlatformKind::Http => {
-            genesys::log_in(line, platform, login, keys, fixed).await
+            genesys::log_in(line, platform, login, keys, fixed, memory).await
         }
     }
 }

@@ -21,14 +21,14 @@ use url::Url;
 
 use super::{
     Credentials, Description,
-    keeper::{self, Keeper, Message},
+    keeper::{Keeper, Message},
     line::Line,
-    login,
+    login::{self, Proof},
 };
 use crate::{
     clock::SharedClock,
     config::model::{Platform, Text},
-    domain::Moment,
+    domain::{ComponentId, Moment},
 };
 
 /// Messages that may wait for the keeper: more probes than that ask again with their next run.
@@ -49,6 +49,21 @@ pub enum Standing {
     Failing(Arc<str>),
 }
 
+/// Why a refused request gets no other token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In words.
+    pub reason: String,
+    /// Whether the platform lets the same credentials in elsewhere, so that the refusal is the component's own answer.
+    pub believed: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self { reason, believed: false }
+    }
+}
+
 /// What requests carry between one login and the next. Cheap to clone.
 #[derive(Clone)]
 pub struct Pass(Arc<Grant>);
@@ -59,6 +74,7 @@ struct Grant {
     base: Option<Url>,
     ends: Option<Moment>,
     proven: AtomicBool,
+    unchecked: bool,
 }
 
 /// What is known of the login; written by the keeper alone.
@@ -111,7 +127,7 @@ impl Session {
     /// A session with these credentials for ever.
     #[must_use]
     pub fn fixed(credentials: Credentials) -> Arc<Self> {
-        let pass = Pass::new(0, credentials, None, None, true);
+        let pass = Pass::new(0, credentials, None, None, Proof::Accepted);
         let (_, state) = watch::channel(State { pass: Some(pass), standing: Standing::Ok });
         Arc::new(Self { state, kept: None })
     }
@@ -161,22 +177,30 @@ impl Session {
     ///
     /// Whoever comes with a pass that was replaced gets the new one at once; of those who come together one login serves
     /// all; and a pass that is refused although it is fresh is not renewed again and again.
-    pub async fn renewed(&self, refused: &Pass, patience: Duration) -> Result<Pass, String> {
-        let Some(kept) = &self.kept else { return Err(keeper::refused(false).to_owned()) };
+    pub async fn renewed(
+        &self,
+        refused: &Pass,
+        by: &ComponentId,
+        patience: Duration,
+    ) -> Result<Pass, Refusal> {
+        let Some(kept) = &self.kept else {
+            return Err("refused (401), and this platform has no credentials".to_owned().into());
+        };
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            let message = Message::Refused { number: refused.number(), reply };
+            let message = Message::Refused { number: refused.number(), by: by.clone(), reply };
             kept.mailbox.send(message).await.ok()?;
             answer.await.ok()
         };
         match timeout(patience, asked).await {
             Ok(Some(answer)) => answer,
             // The session has ended.
-            Ok(None) => Err(UNDER_WAY.to_owned()),
+            Ok(None) => Err(UNDER_WAY.to_owned().into()),
             Err(_) => Err(format!(
                 "login failing: the token was refused (401), and no new one came within {}",
                 humantime::format_duration(patience)
-            )),
+            )
+            .into()),
         }
     }
 
@@ -276,9 +300,17 @@ impl Pass {
         credentials: Credentials,
         base: Option<Url>,
         ends: Option<Moment>,
-        proven: bool,
+        proof: Proof,
     ) -> Self {
-        Self(Arc::new(Grant { number, credentials, base, ends, proven: AtomicBool::new(proven) }))
+        let proven = AtomicBool::new(proof == Proof::Accepted);
+        Self(Arc::new(Grant {
+            number,
+            credentials,
+            base,
+            ends,
+            proven,
+            unchecked: proof == Proof::Unchecked,
+        }))
     }
 
     /// The secret headers and the token.
@@ -297,6 +329,18 @@ impl Pass {
 
     pub(super) fn is_proven(&self) -> bool {
         self.0.proven.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody could say yet if it belongs to the organisation that the config names: what answers well may be
+    /// another's.
+    #[must_use]
+    pub fn is_unchecked(&self) -> bool {
+        self.0.unchecked
+    }
+
+    /// It was refused: it is proven again when the next request is let in.
+    pub(super) fn doubt(&self) {
+        self.0.proven.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn has_ended(&self, now: Moment) -> bool {

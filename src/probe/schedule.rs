@@ -341,12 +341,11 @@ fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usiz
             }
             None => group.len(),
         };
-        match group.get_mut(rank) {
-            Some(family) => family.push(place),
-            None => {
-                group.push(vec![place]);
-                *siblings.entry(member.platform).or_default() += 1;
-            }
+        if let Some(family) = group.get_mut(rank) {
+            family.push(place);
+        } else {
+            group.push(vec![place]);
+            *siblings.entry(member.platform).or_default() += 1;
         }
     }
     let mut phases = vec![(0.0, 1); members.len()];

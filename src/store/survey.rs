@@ -13,7 +13,7 @@ use super::{
     filesystem,
     folder::{self, FolderError},
 };
-use crate::clock::Clock;
+use crate::domain::Moment;
 
 /// As much as a commit of a recovery writes.
 const PAGE: [u8; 4096] = [0; 4096];
@@ -52,8 +52,8 @@ pub enum SurveyError {
 }
 
 /// Looks at a data folder, and writes a little into it. Blocks on the disk. One that is not there yet is looked at where
-/// it would be made.
-pub fn survey(path: &Path, clock: &dyn Clock) -> Result<FolderSurvey, SurveyError> {
+/// it would be made. `moment` tells the monotonic time.
+pub fn survey(path: &Path, moment: impl Fn() -> Moment) -> Result<FolderSurvey, SurveyError> {
     let exists = folder::inspect(path, None)?;
     let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(path).to_path_buf();
     let failed = |source: io::Error| SurveyError::Write { path: folder.clone(), source };
@@ -62,9 +62,9 @@ pub fn survey(path: &Path, clock: &dyn Clock) -> Result<FolderSurvey, SurveyErro
     // A name of its own each time; it goes when the file is closed.
     let mut file: File = tempfile::tempfile_in(&folder).map_err(failed)?;
     for _ in 0..WRITES {
-        let begun = clock.moment();
+        let begun = moment();
         file.write_all(&PAGE).and_then(|()| file.sync_data()).map_err(failed)?;
-        slowest = slowest.max(clock.moment().since(begun));
+        slowest = slowest.max(moment().since(begun));
     }
     Ok(FolderSurvey {
         network: filesystem::network(&folder),

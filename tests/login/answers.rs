@@ -91,6 +91,36 @@ async fn an_organisation_that_cannot_be_asked_for_is_said() {
     assert!(reason.contains("refuses the token that was just issued (401)"), "{reason}");
 }
 
+/// An outage that was there when warroom began must be seen, although nobody can say whose token it is; and nobody is to
+/// take another organisation's health for the own one's.
+#[tokio::test]
+async fn an_api_that_is_down_is_no_failing_login() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    *cloud.will.me.lock().unwrap() = Some(answer("503 Service Unavailable", "", ""));
+    cloud.answers("503 Service Unavailable", "");
+    let config = with_components(&cloud.platform("cloud", &secrets, "organization_id = \"0rg-1\""), 1);
+    let (session, journeys) = begin(&config, &clock());
+    let report = journeys[0].probe().await;
+    assert_eq!(report.verdict, warroom::domain::Verdict::Down, "{report:?}");
+    cloud.answers("200 OK", "{}");
+    let report = journeys[0].probe().await;
+    assert_eq!(report.verdict, warroom::domain::Verdict::Blind, "it may be another's: {report:?}");
+    assert!(report.reason.as_ref().unwrap().contains("organization_id"), "{report:?}");
+    *cloud.will.me.lock().unwrap() = None;
+    pass_time(Duration::from_secs(11)).await;
+    until("a token that was checked", || {
+        cloud.logins() == 2 && session.pass().is_ok_and(|pass| !pass.is_unchecked())
+    })
+    .await;
+    assert_eq!(journeys[0].probe().await.verdict, warroom::domain::Verdict::Up);
+    // Once checked, an outage of the API fails no renewal.
+    *cloud.will.me.lock().unwrap() = Some(answer("503 Service Unavailable", "", ""));
+    pass_time(Duration::from_secs(3600 * 86 / 100)).await;
+    until("a renewal", || cloud.logins() == 3).await;
+    until("its token", || session.pass().is_ok_and(|pass| format!("{pass:?}").contains('3'))).await;
+    assert_eq!(journeys[0].probe().await.verdict, warroom::domain::Verdict::Up);
+}
+
 /// `Retry-After` of a token endpoint is obeyed; refused credentials are tried once a minute.
 #[tokio::test]
 async fn the_next_attempt_comes_when_it_may() {

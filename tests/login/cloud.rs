@@ -60,6 +60,8 @@ pub(crate) struct Will {
     /// What the API answers to who is let in.
     pub(crate) api: Mutex<Vec<u8>>,
     pub(crate) organization: Mutex<String>,
+    /// What it answers about a token in place of that.
+    pub(crate) me: Mutex<Option<Vec<u8>>>,
     granted: AtomicU32,
 }
 
@@ -75,6 +77,7 @@ impl Cloud {
             good_from: AtomicU32::new(1),
             api: Mutex::new(answer("200 OK", "", "{}")),
             organization: Mutex::new("0rg-1".to_owned()),
+            me: Mutex::new(None),
             granted: AtomicU32::new(0),
         });
         let shared = Arc::clone(&will);
@@ -152,6 +155,9 @@ fn act(will: &Will, asked: &Asked) -> Act {
         ));
     }
     if asked.line().contains("/tokens/me") {
+        if let Some(bytes) = will.me.lock().unwrap().clone() {
+            return Act::Send(bytes);
+        }
         let id = will.organization.lock().unwrap().clone();
         let body = format!(
             r#"{{"organization":{{"id":"{id}","name":"Acme"}},"authorizedScope":["architect:readonly"],"OAuthClient":{{"name":"warroom"}}}}"#

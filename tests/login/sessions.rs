@@ -142,22 +142,86 @@ async fn a_token_revoked_soon_after_a_renewal_is_renewed_again() {
     assert_eq!(cloud.logins(), 4);
 }
 
-/// A component behind a door of its own must be blind alone, and must not have the platform log in for ever.
+/// A service whose own door is shut to credentials that are good everywhere else is in trouble itself; and it must not have
+/// the platform log in for ever.
 #[tokio::test]
-async fn a_path_that_refuses_every_token_is_blind_alone() {
+async fn a_path_that_refuses_every_token_is_bad_alone() {
     let (cloud, secrets) = (Cloud::start(), Secrets::new());
     let platform = cloud.platform("cloud", &secrets, "");
     let components =
         crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
     let config = crate::cloud::read(&platform, &components);
     let (session, journeys) = begin(&config, &clock());
-    for _ in 0..20 {
+    for turn in 0..20 {
         assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
         let report = judge(&journeys[1]).await;
-        assert_eq!(report.verdict, Verdict::Blind, "{report:?}");
+        // At first nobody else has used the new token yet, which would tell whose trouble it is.
+        let said = if turn == 0 { Verdict::Blind } else { Verdict::Down };
+        assert_eq!(report.verdict, said, "{report:?}");
         assert!(report.reason.unwrap().contains("401"));
     }
     assert_eq!((cloud.logins(), session.standing()), (2, Standing::Ok));
+}
+
+/// A healthy component that is seldom probed must not go blind because another one's path refuses every token.
+#[tokio::test]
+async fn a_path_that_refuses_every_token_condemns_no_login_that_others_had_used() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    let platform = cloud.platform("cloud", &secrets, "");
+    let components =
+        crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
+    let config = crate::cloud::read(&platform, &components);
+    let (session, journeys) = begin(&config, &clock());
+    for minute in 0..4 {
+        assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up, "minute {minute}");
+        for _ in 0..6 {
+            let report = judge(&journeys[1]).await;
+            assert_ne!(report.verdict, Verdict::Up, "{report:?}");
+            assert_eq!(session.standing(), Standing::Ok, "minute {minute}");
+            pass_time(Duration::from_secs(10)).await;
+        }
+    }
+}
+
+/// The other components go on with a good token while the one that a refusal asked for cannot be had.
+#[tokio::test]
+async fn a_forced_login_that_fails_takes_no_good_token_away() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    let platform = cloud.platform("cloud", &secrets, "");
+    let components =
+        crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
+    let config = crate::cloud::read(&platform, &components);
+    let (session, journeys) = begin(&config, &clock());
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.set(Mood::Hangs);
+    let refused = judge(&journeys[1]);
+    let others = async {
+        until("a login that hangs", || cloud.logins() == 2).await;
+        assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up, "the token is good for others");
+        pass_time(Duration::from_secs(11)).await;
+    };
+    let (report, ()) = tokio::join!(refused, others);
+    assert_ne!(report.verdict, Verdict::Up);
+    assert_eq!((judge(&journeys[0]).await.verdict, session.standing()), (Verdict::Up, Standing::Ok));
+}
+
+/// Credentials that were rotated a moment too early must not blind a platform whose token is good for hours.
+#[tokio::test]
+async fn a_renewal_that_is_refused_keeps_the_good_token_to_its_end() {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
+    let (session, journeys) = begin(&config, &clock());
+    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
+    cloud.set(Mood::refuses());
+    pass_time(Duration::from_secs(3600 * 86 / 100)).await;
+    for attempt in 2..5 {
+        until("a refused renewal", || cloud.logins() >= attempt).await;
+        assert_eq!((judge(&journeys[0]).await.verdict, session.standing()), (Verdict::Up, Standing::Ok));
+        pass_time(Duration::from_secs(67)).await;
+    }
+    pass_time(Duration::from_secs(500)).await;
+    let reason = failing(&session).await;
+    assert!(reason.contains("invalid_client"), "{reason}");
 }
 
 /// A platform that grants tokens and refuses them all is a failing login, which must not be tried again and again.

@@ -26,7 +26,7 @@ const SCARCE: f64 = 0.05;
 pub(super) async fn disk(folder: Option<PathBuf>, clock: &SharedClock) -> Vec<Finding> {
     let Some(folder) = folder else { return Vec::new() };
     let (path, clock) = (folder.clone(), SharedClock::clone(clock));
-    let looked = tokio::task::spawn_blocking(move || survey::survey(&path, &*clock)).await;
+    let looked = tokio::task::spawn_blocking(move || survey::survey(&path, || clock.moment())).await;
     let subject = folder.display().to_string();
     let found = match looked {
         Ok(Ok(found)) => found,
@@ -92,12 +92,11 @@ pub(super) async fn load(lateness: Option<LatenessSnapshot>, clock: &SharedClock
             Finding::ok(Area::Load, "memory", what)
         });
     }
-    let (late, what) = match lateness.filter(|lateness| lateness.count > 0) {
-        Some(seen) => (seen.p99, format!("99 of 100 probes start at most {} late", millis(seen.p99))),
-        None => {
-            let late = timers(clock).await;
-            (late, format!("timers end at most {} late", millis(late)))
-        }
+    let (late, what) = if let Some(seen) = lateness.filter(|lateness| lateness.count > 0) {
+        (seen.p99, format!("99 of 100 probes start at most {} late", millis(seen.p99)))
+    } else {
+        let late = timers(clock).await;
+        (late, format!("timers end at most {} late", millis(late)))
     };
     findings.push(if late > LATE {
         let cure =

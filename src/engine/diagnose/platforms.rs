@@ -72,9 +72,10 @@ fn granted(subject: &str, described: &Description) -> Finding {
         (Some(one), None) | (None, Some(one)) => what.push(format!("to {one}")),
         (None, None) => {}
     }
-    let mut what = what.join(" ");
+    let what = what.join(" ");
     let Some(left) = described.ends_in else { return Finding::ok(Area::Login, subject, what) };
-    what += &format!(", token good for {}", humantime::format_duration(Duration::from_secs(left.as_secs())));
+    let good_for = humantime::format_duration(Duration::from_secs(left.as_secs()));
+    let what = format!("{what}, token good for {good_for}");
     if left < SHORT {
         let cure = "such a short life costs a login every few minutes: give the OAuth client a longer one";
         return Finding::warning(Area::Login, subject, what, cure);

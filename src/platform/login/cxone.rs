@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::{Granted, Keys, Memory, at, claims, life, token, with_token};
+use super::{Granted, Keys, Memory, Proof, at, claims, life, token, with_token};
 use crate::{
     config::{
         is_confidential,
@@ -78,7 +78,7 @@ pub(super) async fn log_in(
         credentials: with_token(fixed, &access)?,
         life,
         base: found.map(|found| found.api.clone()),
-        proven: false,
+        proof: Proof::None,
     })
 }
 

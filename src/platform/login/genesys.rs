@@ -12,7 +12,7 @@ use hyper::{
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use super::{Granted, Keys, at, life, token, with_token};
+use super::{Granted, Keys, Memory, Proof, at, life, token, with_token};
 use crate::{
     config::model::{Login, Platform},
     expression::clean,
@@ -48,6 +48,7 @@ pub(super) async fn log_in(
     login: &Login,
     keys: &Keys,
     fixed: Credentials,
+    memory: &mut Memory,
 ) -> Result<Granted, Trouble> {
     let url = at(&login.url, "/oauth/token");
     let answer = line
@@ -63,28 +64,36 @@ pub(super) async fn log_in(
     let answer = answer.json("login_url")?;
     let life = life(&answer, &["expires_in"])?;
     let credentials = with_token(fixed, &token(&answer, &["access_token"])?)?;
-    let mut proven = false;
-    if let Some(wanted) = &login.organization_id {
-        let told = about_token(line, platform, &credentials).await?;
-        let theirs = text(&told, "/organization/id").ok_or_else(|| {
-            Trouble::new(
-                Pause::Seldom,
-                "the platform does not say which organisation the token belongs to, so `organization_id` cannot be \
-                 held against it",
-            )
-        })?;
-        if theirs.eq_ignore_ascii_case(wanted) {
-            proven = true;
-        } else {
-            let wanted = clean(wanted, 80);
-            let reason = format!(
-                "the token belongs to organisation {theirs}, not to {wanted} as `organization_id` says; nothing else \
-                 is sent"
-            );
-            return Err(Trouble::new(Pause::Seldom, reason));
+    let granted = |credentials, proof| Ok(Granted { credentials, life, base: None, proof });
+    // Asked once for the same credentials, so that an outage of the API never fails a renewal.
+    let Some(wanted) = login.organization_id.as_ref().filter(|_| !memory.bound) else {
+        return granted(credentials, Proof::None);
+    };
+    let told = match about_token(line, platform, &credentials).await {
+        Ok(told) => told,
+        // The API is in trouble, and its components are to say so; nobody knows yet whose the token is.
+        Err(trouble) if trouble.pause != Pause::Seldom => {
+            tracing::warn!(platform = %platform.id, reason = %trouble.reason, "`organization_id` cannot be checked yet");
+            return granted(credentials, Proof::Unchecked);
         }
+        Err(trouble) => return Err(trouble),
+    };
+    let theirs = text(&told, "/organization/id").ok_or_else(|| {
+        Trouble::new(
+            Pause::Seldom,
+            "the platform does not say which organisation the token belongs to, so `organization_id` cannot be held \
+             against it",
+        )
+    })?;
+    if !theirs.eq_ignore_ascii_case(wanted) {
+        let wanted = clean(wanted, 80);
+        let reason = format!(
+            "the token belongs to organisation {theirs}, not to {wanted} as `organization_id` says; nothing else is sent"
+        );
+        return Err(Trouble::new(Pause::Seldom, reason));
     }
-    Ok(Granted { credentials, life, base: None, proven })
+    memory.bound = true;
+    granted(credentials, Proof::Accepted)
 }
 
 /// Asks the API, which is allowed to see the token, something about it.
@@ -203,7 +212,7 @@ mod tests {
     fn only_the_platforms_own_word_means_a_missing_permission() {
         let said = |body: Value| lacking(&HeaderMap::new(), body.to_string().as_bytes());
         let told = said(json!({ "code": "missing.any.permissions", "message": "You need\u{1b}[2J a:b:c" }));
-        assert_eq!(told.unwrap(), "a permission (403): You need\u{fffd}[2J a:b:c");
+        assert_eq!(told.unwrap(), "a permission (403): You need·[2J a:b:c");
         assert_eq!(said(json!({ "code": "forbidden" })), None);
         assert_eq!(lacking(&HeaderMap::new(), b"<html>"), None);
         let mut headers = HeaderMap::new();

@@ -115,7 +115,7 @@ impl Stretches {
         let differs = |one: &Stretch| {
             self.told.get(&one.place).is_none_or(|told| {
                 let change = one.actual.as_secs_f64() / told.actual.as_secs_f64().max(0.001);
-                told.wanted != one.wanted || change > 1.0 + NEWS || change < 1.0 / (1.0 + NEWS)
+                told.wanted != one.wanted || !(1.0 / (1.0 + NEWS)..=1.0 + NEWS).contains(&change)
             })
         };
         let is_news = current.len() != self.told.len() || current.values().any(differs);

@@ -62,10 +62,9 @@ impl Throttle {
     /// Whether a probe may start, and then tries for all where the wait is just over.
     pub(super) fn start(&self, now: Instant) -> Leave {
         match self.until {
-            None => Leave::Granted,
             Some(until) if now < until => Leave::Refused { until: Some(until) },
             Some(_) if self.trial.is_some() => Leave::Refused { until: None },
-            Some(_) => Leave::Granted,
+            _ => Leave::Granted,
         }
     }
 

@@ -269,7 +269,8 @@ impl Journey {
         let session = &self.client.session;
         let mut attempt = self.request(place, ask, slot, way, limit).await;
         let Some(refused) = attempt.refused.take() else { return attempt };
-        match session.renewed(&refused, limit).await {
+        let id = &self.component.id;
+        match session.renewed(&refused, id, limit).await {
             Ok(_) => {
                 let first = attempt.signals;
                 let slot = match way.purse.admit(way.errand).await {
@@ -281,17 +282,16 @@ impl Journey {
                 attempt.signals.add(first);
                 attempt.restarted = Some(restarted);
             }
-            Err(reason) => {
-                attempt.failure = Some(Failure::ours(&reason));
+            Err(refusal) => {
+                attempt.failure = Some(shut_out(&refusal));
                 return attempt;
             }
         }
         if let Some(refused) = attempt.refused.take() {
-            let reason = match session.renewed(&refused, limit).await {
-                Ok(_) => "refused (401) twice, with two sets of credentials".to_owned(),
-                Err(reason) => reason,
-            };
-            attempt.failure = Some(Failure::ours(&reason));
+            attempt.failure = Some(match session.renewed(&refused, id, limit).await {
+                Ok(_) => Failure::ours("refused (401) twice, with two sets of credentials"),
+                Err(refusal) => shut_out(&refusal),
+            });
         }
         attempt
     }
@@ -406,6 +406,11 @@ impl Journey {
         }
         self.read(place, &scope, &mut attempt);
         if let Some(pass) = &reply.pass {
+            if pass.is_unchecked() && !reply.status.is_server_error() && attempt.refused.is_none() {
+                // It may be another organisation's component that answers.
+                let why = "the token cannot be held against `organization_id` yet: the platform does not answer that";
+                (attempt.failure, attempt.served_by) = (Some(Failure::ours(why)), None);
+            }
             // An answer may echo what it was sent.
             let hide = |text: &mut String| *text = pass.credentials().redact(text);
             attempt.served_by.iter_mut().for_each(hide);
@@ -456,6 +461,11 @@ impl Journey {
             _ => {}
         }
     }
+}
+
+/// What a refusal (401) says of the component: nothing, unless the platform lets the same credentials in elsewhere.
+fn shut_out(refusal: &platform::Refusal) -> Failure {
+    if refusal.believed { Failure::answer(&refusal.reason) } else { Failure::ours(&refusal.reason) }
 }
 
 /// Hands on what came of a request. What kept us from sending it or from seeing its answer keeps the others too: each

@@ -34,8 +34,11 @@ fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     (found == tag).then_some((content, rest))
 }
 
+/// A tag and the content that it speaks of.
+type Tagged<'a> = (u8, &'a [u8]);
+
 /// Tag and content of the value that comes first, and what follows it.
-fn any(der: &[u8]) -> Option<((u8, &[u8]), &[u8])> {
+fn any(der: &[u8]) -> Option<(Tagged<'_>, &[u8])> {
     let (tag, rest) = der.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (length, rest) = if *first < 0x80 {
