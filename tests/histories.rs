@@ -101,14 +101,7 @@ fn card(id: &str, history: &History) -> ComponentCard {
 }
 
 fn step_card(name: &str, health: bool) -> StepCard {
-    StepCard {
-        name: Arc::from(name),
-        what: String::new(),
-        health,
-        parallel: false,
-        cleanup: false,
-        supported: true,
-    }
+    StepCard { name: Arc::from(name), what: String::new(), health, parallel: false, cleanup: false }
 }
 
 /// The steps of a probe: those before the failing one passed, those after it did not run.
