@@ -424,6 +424,56 @@ fn a_clock_that_was_unsafe_before_a_restart_is_told_of_once() {
     running.stop();
 }
 
+/// After a busy day the alert lies far behind the last event.
+#[test]
+fn an_alert_that_was_told_long_ago_is_told_as_resolved_after_a_restart() {
+    let (web, clock, folder) = (Web::start(), Wrong::by(-4_000), tempfile::tempdir().unwrap());
+    let mut running = Running::start(config_for(&web, ""), Arc::clone(&clock), folder.path());
+    running.until_clock(ClockState::Unsafe);
+    running.sooner_or_later("the alert", |event| matches!(event, Event::Alert(_)));
+    running.stop();
+    let database = rusqlite::Connection::open(folder.path().join("warroom.db")).unwrap();
+    let blip = r#"{"event":"blip","at":"2026-05-15T14:32:00.123Z","component_id":"web"}"#;
+    let busy = "WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 3000)
+                INSERT INTO events (at, event) SELECT strftime('%s') * 1000, ?1 FROM many";
+    assert_eq!(database.execute(busy, [blip]).unwrap(), 3_000);
+    drop(database);
+    clock.ahead.store(0, Ordering::SeqCst);
+    let mut running = Running::start(config_for(&web, ""), Arc::clone(&clock), folder.path());
+    running.sooner_or_later(
+        "the alert is over",
+        |event| matches!(event, Event::Alert(alert) if alert.scope == "clock" && alert.state == AlertState::Resolved),
+    );
+    running.stop();
+}
+
+/// A load balancer with one server whose clock is two seconds off: whoever answered last, the runner's clock is right.
+#[test]
+fn a_platform_whose_answers_contradict_each_other_never_makes_a_right_clock_unsafe() {
+    let (web, folder) = (Web::start(), tempfile::tempdir().unwrap());
+    let mut running = Running::start(config_for(&web, ""), Wrong::by(0), folder.path());
+    running.until_ready();
+    for probe in 0..9 {
+        web.ahead.store(if probe % 2 == 0 { 2_000 } else { 0 }, Ordering::SeqCst);
+        running.until("a probe", |event| matches!(event, Event::Probe(_)));
+    }
+    running.sooner_or_later(
+        "it is said",
+        |event| matches!(event, Event::Notice(notice) if notice.standing && notice.text.contains("answers contradict")),
+    );
+    let states: Vec<_> = running
+        .told()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Clock(clock) => Some(clock.state),
+            _ => None,
+        })
+        .collect();
+    assert!(states.iter().all(|state| *state == ClockState::Ok), "{states:?}");
+    assert_eq!(running.alerts(), []);
+    running.stop();
+}
+
 #[test]
 fn two_seconds_of_sleep_are_a_gap() {
     let (web, clock, folder) = (Web::start(), Wrong::by(0), tempfile::tempdir().unwrap());

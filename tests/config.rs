@@ -67,7 +67,7 @@ fn the_contract_says_what_it_should() {
     assert_eq!(flow.failover.secondary, ["us-west-2"]);
     let trunk = &config.components[2];
     assert_eq!(trunk.health_step, Some(0));
-    assert!(config.roster.components[2].steps[0].supported && config.roster.components[2].protected);
+    assert!(config.roster.components[2].protected);
     assert!(config.components[3].journey[2].cleanup);
     assert_eq!(config.measurement.failure_ratio.map(|(bad, all)| (bad.get(), all.get())), Some((3, 10)));
     let warnings = lines(&loaded.warnings);

@@ -63,7 +63,7 @@ fn moment(seconds: f64) -> Moment {
 }
 
 fn wall(seconds: f64) -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0).round() as i64)
+    DateTime::UNIX_EPOCH + TimeDelta::microseconds((seconds * 1e6).round() as i64)
 }
 
 fn now(seconds: f64, booted: f64) -> Now {
@@ -101,14 +101,7 @@ fn card(id: &str, history: &History) -> ComponentCard {
 }
 
 fn step_card(name: &str, health: bool) -> StepCard {
-    StepCard {
-        name: Arc::from(name),
-        what: String::new(),
-        health,
-        parallel: false,
-        cleanup: false,
-        supported: true,
-    }
+    StepCard { name: Arc::from(name), what: String::new(), health, parallel: false, cleanup: false }
 }
 
 /// The steps of a probe: those before the failing one passed, those after it did not run.

@@ -1,6 +1,7 @@
 //! What chrony says of the machine's clock, where it runs: `chronyc -c tracking` and `-c sources`.
 //!
-//! Invariant: a clock that nothing but itself vouches for is not believed.
+//! Invariants: a clock that nothing but itself vouches for is not believed; nor is anything that chronyd measured before
+//! the wall clock was set by somebody else, which it vouches for until it measures again.
 
 use std::{
     io,
@@ -13,7 +14,10 @@ use tokio::{process::Command, time::timeout};
 
 use super::SharedClock;
 use crate::{
-    domain::{Moment, clock::Interval},
+    domain::{
+        Moment,
+        clock::{Interval, apart, was_set},
+    },
     expression::clean,
 };
 
@@ -54,6 +58,12 @@ pub enum ChronyError {
     /// It follows nothing.
     #[error("chronyd is not synchronised; look at `chronyc sources`")]
     Unsynchronised,
+    /// What it says was measured before the wall clock was set.
+    #[error(
+        "the wall clock was set, or the machine slept, and chronyd has not measured it since; `chronyc burst 4/4` makes it \
+         do so at once"
+    )]
+    Outdated,
     /// It follows only the machine's own clock.
     #[error("chronyd follows only this machine's own clock, which vouches for nothing; give it servers")]
     Itself,
@@ -68,6 +78,20 @@ pub struct Chrony {
     program: Option<PathBuf>,
     arguments: Vec<String>,
     clock: SharedClock,
+    /// How far wall and monotonic clock were apart when it was last asked.
+    apart: Option<i64>,
+    outdated: Outdated,
+}
+
+/// What chronyd may say that it measured before the wall clock was set. Whether its reference time lies before or after
+/// that cannot be told by its value, which is in terms of the clock that was set; that it changed since can.
+#[derive(Clone, Debug, PartialEq)]
+enum Outdated {
+    Nothing,
+    /// Whatever it says next.
+    Next,
+    /// All that it says with this reference time.
+    With(String),
 }
 
 impl Chrony {
@@ -80,28 +104,49 @@ impl Chrony {
             .chain(FOLDERS.map(PathBuf::from))
             .map(|folder| folder.join("chronyc"))
             .find(|program| program.is_file());
-        Self { program, arguments: Vec::new(), clock }
+        Self { program, arguments: Vec::new(), clock, apart: None, outdated: Outdated::Nothing }
     }
 
     /// A `chronyc` that is called with these arguments first, for example to reach a daemon elsewhere.
     #[must_use]
     pub fn with(program: &Path, arguments: &[&str], clock: SharedClock) -> Self {
         let arguments = arguments.iter().map(|one| (*one).to_owned()).collect();
-        Self { program: Some(program.to_owned()), arguments, clock }
+        let (program, outdated) = (Some(program.to_owned()), Outdated::Nothing);
+        Self { program, arguments, clock, apart: None, outdated }
+    }
+
+    /// Believes nothing that it measured before now.
+    pub fn doubt(&mut self) {
+        self.outdated = Outdated::Next;
     }
 
     /// Asks it once.
-    pub async fn ask(&self) -> Result<Sample, ChronyError> {
+    pub async fn ask(&mut self) -> Result<Sample, ChronyError> {
+        let before = apart(self.clock.now_closely());
         let tracking = self.run("tracking").await?;
         let now = self.clock.now_closely();
+        let known = self.apart.replace(apart(now)).unwrap_or(before);
+        if was_set(known, apart(now)).is_some() || was_set(before, apart(now)).is_some() {
+            self.doubt();
+        }
         let tracking = Tracking::parse(&tracking)?;
+        match &self.outdated {
+            Outdated::Nothing => {}
+            Outdated::With(reference_time) if *reference_time != tracking.reference_time => {
+                self.outdated = Outdated::Nothing;
+            }
+            Outdated::Next | Outdated::With(_) => {
+                self.outdated = Outdated::With(tracking.reference_time);
+                return Err(ChronyError::Outdated);
+            }
+        }
         let reference = match self.run("sources").await {
             Ok(sources) => reference_clock(&sources),
             // What it follows is only a name.
             Err(_) => None,
         };
         Ok(Sample {
-            lead: Interval::of_wall(now, tracking.error),
+            lead: Interval::of_wall(now, tracking.ahead, tracking.error),
             at: now.moment,
             stratum: tracking.stratum,
             follows: reference.unwrap_or(tracking.follows),
@@ -141,7 +186,12 @@ impl Chrony {
 #[derive(Debug, PartialEq)]
 struct Tracking {
     stratum: u8,
-    /// `|system time| + root dispersion + root delay / 2`, as chronyc(1) bounds the error.
+    /// When it last measured, on its own clock, as written.
+    reference_time: String,
+    /// By how many nanoseconds the system clock is ahead of the time that chronyd knows. The field says how far it is
+    /// *behind*: what the report for people calls `slow of NTP time` is a positive number here.
+    ahead: i64,
+    /// `root dispersion + root delay / 2`, by which chronyc(1) bounds how wrong the time is that chronyd knows.
     error: Duration,
     follows: String,
 }
@@ -150,7 +200,7 @@ impl Tracking {
     fn parse(text: &str) -> Result<Self, ChronyError> {
         let unreadable = || ChronyError::Unreadable(clean(text.lines().next().unwrap_or_default(), 100));
         let fields: Vec<&str> = text.lines().next().unwrap_or_default().trim().split(',').collect();
-        let [reference, name, stratum, _, system, _, _, _, _, _, delay, dispersion, ref rest @ ..] =
+        let [reference, name, stratum, time, system, _, _, _, _, _, delay, dispersion, ref rest @ ..] =
             fields[..]
         else {
             return Err(unreadable());
@@ -164,14 +214,15 @@ impl Tracking {
         if reference == ITSELF {
             return Err(ChronyError::Itself);
         }
-        let seconds = |field: &str| {
-            let number = field.parse::<f64>().ok().map(f64::abs);
-            number.and_then(|number| Duration::try_from_secs_f64(number).ok()).ok_or_else(unreadable)
-        };
-        let error = seconds(system)?.saturating_add(seconds(dispersion)?);
-        let error = error.saturating_add(seconds(delay)? / 2);
+        let number = |field: &str| field.parse::<f64>().map_err(|_| unreadable());
+        let seconds =
+            |field: &str| Duration::try_from_secs_f64(number(field)?.abs()).map_err(|_| unreadable());
+        let error = seconds(dispersion)?.saturating_add(seconds(delay)? / 2);
+        let off = i64::try_from(seconds(system)?.as_nanos()).map_err(|_| unreadable())?;
+        let ahead = if number(system)? < 0.0 { off } else { -off };
         let follows = if name.is_empty() { reference } else { name };
-        Ok(Self { stratum, error, follows: clean(follows, NAME) })
+        let (reference_time, follows) = (time.to_owned(), clean(follows, NAME));
+        Ok(Self { stratum, reference_time, ahead, error, follows })
     }
 }
 
@@ -185,20 +236,33 @@ fn reference_clock(sources: &str) -> Option<String> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may")]
 
+    use std::{
+        os::unix::fs::PermissionsExt as _,
+        sync::{
+            Arc,
+            atomic::{AtomicI64, Ordering},
+        },
+    };
+
+    use chrono::{DateTime, Utc};
+
     use super::*;
+    use crate::clock::Clock;
 
     /// As chrony 4.3 says it.
     const GOOD: &str = "7F000001,127.0.0.1,9,1795363868.970768291,-0.003000000,0.000000663,0.000004267,0.163,0.023,1.546,\
                         0.020000000,0.005000000,1.0,Normal\n";
 
     #[test]
-    fn the_error_is_offset_and_dispersion_and_half_the_delay() {
+    fn the_error_is_dispersion_and_half_the_delay_and_the_offset_has_a_sign() {
         let read = Tracking::parse(GOOD).unwrap();
-        assert_eq!(read.error, Duration::from_millis(3 + 5 + 10));
+        assert_eq!((read.ahead, read.error), (3_000_000, Duration::from_millis(5 + 10)));
+        let slow = Tracking::parse(&GOOD.replace("-0.003", "5.2")).unwrap();
+        assert_eq!((slow.ahead, slow.error), (-5_200_000_000, Duration::from_millis(15)));
         assert_eq!((read.stratum, read.follows.as_str()), (9, "127.0.0.1"));
         // An older release, without the update interval.
         let older = GOOD.replace(",1.0,Normal", ",Normal");
-        assert_eq!(Tracking::parse(&older).unwrap().error, Duration::from_millis(18));
+        assert_eq!(Tracking::parse(&older).unwrap().error, Duration::from_millis(15));
     }
 
     #[test]
@@ -212,6 +276,55 @@ mod tests {
         for wrong in ["", "506 Cannot talk to daemon", "a,b,c", &GOOD.replace("0.020000000", "nan")] {
             assert!(matches!(Tracking::parse(wrong), Err(ChronyError::Unreadable(_))), "{wrong}");
         }
+    }
+
+    /// A machine whose wall clock is set by somebody.
+    #[derive(Debug)]
+    struct Settable(AtomicI64);
+
+    impl Clock for Settable {
+        fn moment(&self) -> Moment {
+            Moment::from_millis(5_000)
+        }
+
+        fn wall(&self) -> DateTime<Utc> {
+            DateTime::from_timestamp(1_795_363_869, self.0.load(Ordering::SeqCst).unsigned_abs() as u32)
+                .unwrap()
+        }
+    }
+
+    /// After `date -s` chronyd vouches on for what it measured before, until it measures again.
+    #[tokio::test]
+    async fn what_was_measured_before_the_clock_was_set_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = folder.path().join("tracking");
+        let program = folder.path().join("chronyc");
+        std::fs::write(&program, format!("#!/bin/sh\nexec cat {}/$3\n", folder.path().display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let clock = Arc::new(Settable(AtomicI64::new(0)));
+        let mut chrony = Chrony::with(&program, &[], Arc::<Settable>::clone(&clock) as SharedClock);
+        let ahead = |sample: &Sample, clock: &Settable| {
+            let offset = sample.lead.on_the_wall(clock.now());
+            (offset.middle() / 1_000_000, offset.error())
+        };
+        std::fs::write(&said, GOOD).unwrap();
+        let sample = chrony.ask().await.unwrap();
+        assert_eq!(ahead(&sample, &clock), (3, Duration::from_millis(15)));
+        assert!(chrony.ask().await.is_ok(), "nothing happened");
+
+        for (set, measured) in [(900_000_000, "9.1"), (100_000_000, "7.2")] {
+            clock.0.store(set, Ordering::SeqCst);
+            for _ in 0..5 {
+                assert_eq!(chrony.ask().await, Err(ChronyError::Outdated));
+            }
+            // It measures again.
+            std::fs::write(&said, GOOD.replace("8.970768291,-0.003", &format!("{measured},-0.9"))).unwrap();
+            let sample = chrony.ask().await.unwrap();
+            assert_eq!(ahead(&sample, &clock), (900, Duration::from_millis(15)));
+        }
+        // The machine slept.
+        chrony.doubt();
+        assert_eq!(chrony.ask().await, Err(ChronyError::Outdated));
     }
 
     #[test]

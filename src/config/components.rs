@@ -12,7 +12,7 @@ use super::{
     model::{Action, Component, Failover, Platform},
     platforms::Platforms,
     presets::Presets,
-    reading::{Entry, Reading, Section, nearest},
+    reading::{Entry, Section, nearest},
     settings::{Paces, check_tier_one},
     values::in_words,
 };
@@ -88,7 +88,7 @@ fn component(
     paces: &Paces,
     all: &mut BTreeMap<String, Named>,
 ) -> Option<Read> {
-    let (place, reading) = (section.place(), section.reading);
+    let place = section.place();
     let id = identify(&mut section, number, all);
     let platform = platform(&section, platforms);
     let tier = tier(&section);
@@ -127,10 +127,10 @@ fn component(
         .require("journey", "give it at least one step, for example journey = [{ name = \"ready\", get = \"/ready\", expect = ['status == 200'] }]")
         .map(|entry| journey::read(&entry, &around))
         .unwrap_or_default();
-    let health = if complete { health_step(&section, &steps) } else { Some(None) };
+    let health_step = complete.then(|| health_step(&section, &steps)).flatten();
     let failover = section
         .get("failover")
-        .map(|entry| failover(&entry, &steps, health.flatten(), complete))
+        .map(|entry| failover(&entry, &steps, health_step, complete))
         .unwrap_or_default();
     let failover = with_preset(failover, &steps, carried.failovers);
     vars.extend(carried.defaults);
@@ -139,7 +139,7 @@ fn component(
     }
     section.close();
     let (id, platform, tier, target_rto) = (id?, platform?, tier?, target?);
-    let health_step = health.filter(|_| complete)?;
+    let health_step = health_step?;
     let id = ComponentId::new(id);
     let name: Arc<str> = Arc::from(name.as_deref().unwrap_or(id.as_str()));
     let card = ComponentCard {
@@ -151,11 +151,7 @@ fn component(
         kind: kind.to_owned(),
         cadence: pace.cadence,
         burst: pace.burst,
-        steps: steps
-            .iter()
-            .enumerate()
-            .map(|(place, step)| step_card(step, health_step == Some(place)))
-            .collect(),
+        steps: steps.iter().enumerate().map(|(place, step)| step_card(step, health_step == place)).collect(),
         depends_on: depends.iter().map(|(id, _)| ComponentId::new(id)).collect(),
         shares,
         owner,
@@ -164,11 +160,8 @@ fn component(
         mechanism: failover.mechanism.clone(),
         primary: failover.primary.clone(),
         secondary: failover.secondary.clone(),
-        observable: health_step.is_some(),
+        observable: true,
     };
-    for step in &steps {
-        warn_unsupported(reading, &what, step);
-    }
     let component = Component {
         id,
         name,
@@ -181,7 +174,7 @@ fn component(
         depends_on: card.depends_on.clone(),
         failover,
         journey: steps.into_iter().map(|step| step.step).collect(),
-        health_step,
+        health_step: Some(health_step),
     };
     Some(Read { component, card, place })
 }
@@ -202,22 +195,6 @@ fn identify(section: &mut Section<'_, '_>, number: usize, all: &BTreeMap<String,
         entry.error(format!("two components have the id `{id}`"), "give each an id of its own");
     }
     id
-}
-
-fn warn_unsupported(reading: &Reading<'_>, component: &str, step: &ReadStep) {
-    let Action::Unsupported { kind, .. } = &step.step.action else { return };
-    let name = clean(&step.step.name, 60);
-    reading.warn(
-        step.place.clone(),
-        &step.key,
-        format!("step \"{name}\" of {component} is `{kind}`, which this version cannot run: it is shown as unsupported and left out of the verdict"),
-        "",
-    );
-    reading.not_built(
-        step.place.clone(),
-        &step.key,
-        format!("`{kind}` steps are not built in this version; step \"{name}\" of {component} will not run"),
-    );
 }
 
 fn platform(section: &Section<'_, '_>, platforms: &Platforms) -> Option<Arc<Platform>> {
@@ -338,10 +315,8 @@ fn pace(section: &Section<'_, '_>, tier: Option<Tier>, paces: &Paces) -> Pace {
     }
 }
 
-/// Place of the step by which the component is judged alone: `None` outside where that cannot be said, `None` inside
-/// where no step is supported.
-#[expect(clippy::option_option, reason = "not known and none are different answers")]
-fn health_step(section: &Section<'_, '_>, steps: &[ReadStep]) -> Option<Option<usize>> {
+/// Place of the step by which the component is judged alone, where that can be said.
+fn health_step(section: &Section<'_, '_>, steps: &[ReadStep]) -> Option<usize> {
     let mut declared = steps.iter().enumerate().filter(|(_, step)| step.health);
     let first = declared.next();
     if let Some((_, second)) = declared.next() {
@@ -365,12 +340,7 @@ fn health_step(section: &Section<'_, '_>, steps: &[ReadStep]) -> Option<Option<u
         }
         return None;
     }
-    let supported = |(_, step): &(usize, &ReadStep)| {
-        !step.step.cleanup && !matches!(step.step.action, Action::Unsupported { .. })
-    };
-    let all: Vec<_> = steps.iter().enumerate().collect();
-    let next = all[place..].iter().chain(&all[..place]).find(|step| supported(step));
-    Some(next.map(|(place, _)| *place))
+    Some(place)
 }
 
 pub(super) fn failover(
@@ -396,7 +366,7 @@ pub(super) fn failover(
     let roots = match step.or(health).and_then(|place| steps.get(place)).map(|step| &step.step.action) {
         Some(Action::Tcp(_)) => expression::TCP,
         Some(Action::Sip(_)) => expression::SIP,
-        Some(Action::Http(_) | Action::Unsupported { .. }) | None => expression::HTTP,
+        Some(Action::Http(_)) | None => expression::HTTP,
     };
     let served_by = section.get("served_by").and_then(|entry| entry.expression(roots));
     let lines = |name| section.get(name).map(|entry: Entry<'_, '_>| entry.lines()).unwrap_or_default();
@@ -444,7 +414,6 @@ fn step_card(step: &ReadStep, health: bool) -> StepCard {
         health,
         parallel: step.step.parallel,
         cleanup: step.step.cleanup,
-        supported: !matches!(step.step.action, Action::Unsupported { .. }),
     }
 }
 

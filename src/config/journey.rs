@@ -182,7 +182,7 @@ fn step(
     let roots = match &read {
         Some((Action::Tcp(_), _)) => expression::TCP,
         Some((Action::Sip(_), _)) => expression::SIP,
-        Some((Action::Http(_) | Action::Unsupported { .. }, _)) | None => expression::HTTP,
+        Some((Action::Http(_), _)) | None => expression::HTTP,
     };
     let is_tcp = matches!(&read, Some((Action::Tcp(_), _)));
     let expect = section.get("expect").map(|entry| {
@@ -201,8 +201,9 @@ fn step(
         .get("capture")
         .map(|entry| captures(&entry, is_tcp, if is_tcp { expression::HTTP } else { roots }))
         .unwrap_or_default();
-    let stamp = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.expression(roots));
-    let (onset_at, restored_at) = (stamp("onset_at"), stamp("restored_at"));
+    let expression = |name| section.get(name).and_then(|entry: Entry<'_, '_>| entry.expression(roots));
+    let (onset_at, restored_at) = (expression("onset_at"), expression("restored_at"));
+    let blind = expression("blind");
     let (retry, retry_while) = section.get("retry").and_then(|entry| retry(&entry, around, roots)).unzip();
     let timeout = timeout(&section, around);
     let shared = shared(&section, around, cleanup || retry.is_some());
@@ -214,6 +215,7 @@ fn step(
         name: Arc::from(name.unwrap_or_else(|| what.clone())),
         action,
         expect: expect.unwrap_or_default(),
+        blind,
         capture,
         retry,
         retry_while: retry_while.flatten(),

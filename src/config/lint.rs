@@ -2,7 +2,7 @@
 
 mod budget;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
     components::Read,
@@ -26,8 +26,6 @@ pub(super) fn lint(
 ) {
     one_target(reading, components);
     budget::lint(reading, components, platforms);
-    let observable: BTreeMap<_, _> =
-        components.iter().map(|read| (&read.component.id, read.component.health_step.is_some())).collect();
     for read in components {
         let component = &read.component;
         let key = |name: &str| format!("components.{}.{name}", component.id);
@@ -36,18 +34,6 @@ pub(super) fn lint(
         };
         for (name, message, cure) in doubts(component, measurement) {
             warn(name, message, cure);
-        }
-        for dependency in &component.depends_on {
-            if observable.get(dependency) == Some(&false) {
-                warn(
-                    "depends_on",
-                    format!(
-                        "component `{}` depends on `{dependency}`, which is never observed: none of its steps can be run",
-                        component.id
-                    ),
-                    "give it a step of a kind that this version runs".to_owned(),
-                );
-            }
         }
     }
 }
@@ -62,13 +48,6 @@ fn doubts(component: &Component, measurement: &Measurement) -> Vec<(&'static str
             "journey",
             format!("the journey of component `{id}` is only a health step; the platform's own word is no transaction"),
             "add a step that does what a caller would do".to_owned(),
-        ));
-    }
-    if component.health_step.is_none() {
-        doubts.push((
-            "journey",
-            format!("component `{id}` is never observed: none of its steps can be run by this version"),
-            "add an HTTP, SIP or TCP step".to_owned(),
         ));
     }
     let hasty = component.journey.iter().find(|step| {

@@ -266,8 +266,7 @@ pub struct Component {
     pub failover: Failover,
     /// Its steps, in order; at least one.
     pub journey: Vec<Step>,
-    /// Place of the step by which it is judged alone: the health step, or where that is unsupported the next supported
-    /// one; `None` when no step is supported.
+    /// Place of the health step, by which it is judged alone; `None` where there is nothing to probe.
     pub health_step: Option<usize>,
 }
 
@@ -297,6 +296,8 @@ pub struct Step {
     pub expect: Vec<Expression>,
     /// Variables that later steps may use.
     pub capture: Vec<(String, Expression)>,
+    /// Says of an answer that the component cannot be seen by it: the step is then blind, neither passed nor failed.
+    pub blind: Option<Expression>,
     /// Polls the step until it passes.
     pub retry: Option<Retry>,
     /// Polls only while this holds of the answer; one of which it does not hold fails the step at once. Polls after every
@@ -328,13 +329,6 @@ pub enum Action {
     Tcp(Template),
     /// One SIP exchange.
     Sip(SipAction),
-    /// A kind that this version cannot run.
-    Unsupported {
-        /// Its key in the config: `use`.
-        kind: &'static str,
-        /// Its target as written.
-        target: String,
-    },
 }
 
 /// One HTTP request.

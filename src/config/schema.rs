@@ -360,6 +360,8 @@ struct Step {
     headers: Option<BTreeMap<String, String>>,
     /// What must hold of the answer.
     expect: Option<OneOrMore<Cel>>,
+    /// Where this holds of the answer, the component cannot be seen by it: the step is blind, and opens no outage.
+    blind: Option<Cel>,
     /// Variables that later steps may use.
     capture: Option<BTreeMap<String, Cel>>,
     /// Polls the step until it passes or the time is up.

@@ -187,14 +187,10 @@ fn show_component(page: &mut Page, component: &Component, card: &ComponentCard) 
         }
     }
     page.put_table("failover", table);
-    let first_supported = component.health_step == component.journey.iter().position(is_supported);
+    let is_first = component.health_step == component.journey.iter().position(|step| !step.cleanup);
     for (place, step) in component.journey.iter().enumerate() {
-        show_step(page, step, component.health_step == Some(place) && (place > 0) && !first_supported);
+        show_step(page, step, component.health_step == Some(place) && (place > 0) && !is_first);
     }
-}
-
-fn is_supported(step: &Step) -> bool {
-    !step.cleanup && !matches!(step.action, Action::Unsupported { .. })
 }
 
 fn show_step(page: &mut Page, step: &Step, health: bool) {
@@ -213,9 +209,9 @@ fn show_step(page: &mut Page, step: &Step, health: bool) {
         }
         Action::Tcp(address) => page.put("tcp", address.source()),
         Action::Sip(sip) => show_sip(page, sip),
-        Action::Unsupported { kind, target } => page.put(kind, target.as_str()),
     }
     page.put_texts("expect", step.expect.iter().map(Expression::source));
+    page.put_some("blind", step.blind.as_ref().map(Expression::source));
     let captures = step.capture.iter().map(|(name, value)| (name.clone(), Value::from(value.source())));
     page.put_table("capture", captures.collect());
     if let Some(retry) = step.retry {

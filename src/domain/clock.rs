@@ -21,6 +21,10 @@ use super::{Moment, PlatformId, time::Now};
 /// and steered clocks under this.
 const DRIFT_PPM: u128 = 100;
 
+/// By how much wall and monotonic clock may seem to part without the wall clock having been set: the two are not read at
+/// the same instant.
+const STEP: Duration = Duration::from_millis(20);
+
 /// An interval of differences between two clocks, in nanoseconds; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Interval {
@@ -50,11 +54,11 @@ impl Interval {
         Self::new(low, received.as_nanos().saturating_sub(nanos(at_least)))
     }
 
-    /// The same, from a word on the wall clock itself: it is wrong by at most `error` now.
+    /// The same, from a word on the wall clock itself: now it is ahead of true time by `ahead` nanoseconds, which is wrong
+    /// by at most `error`.
     #[must_use]
-    pub fn of_wall(now: Now, error: Duration) -> Self {
-        let apart = apart(now);
-        Self { low: apart.saturating_neg(), high: apart.saturating_neg() }.widened(error)
+    pub fn of_wall(now: Now, ahead: i64, error: Duration) -> Self {
+        Self { low: ahead, high: ahead }.shifted(apart(now).saturating_neg()).widened(error)
     }
 
     /// Wider by so much on both sides.
@@ -120,6 +124,12 @@ impl Interval {
         self.low > limit || self.high < limit.saturating_neg()
     }
 
+    /// The smallest interval that holds both.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
     /// Whether every point of `other` is in it.
     const fn contains(self, other: Self) -> bool {
         self.low <= other.low && self.high >= other.high
@@ -139,6 +149,8 @@ pub struct Reading {
     pub at: Moment,
     /// Its distance from a reference clock, where it tells.
     pub stratum: Option<u8>,
+    /// Whether its answers contradict each other; `lead` then holds all that they say.
+    pub contradicts_itself: bool,
 }
 
 /// What the largest set of intervals that agree has in common.
@@ -188,6 +200,13 @@ pub fn agreement(intervals: &[Interval]) -> Option<Agreement> {
 #[must_use]
 pub fn apart(now: Now) -> i64 {
     nanos(now.wall).saturating_sub(now.moment.as_nanos())
+}
+
+/// By how much the wall clock was set between two looks at how far it is [`apart`]; `None` when it was not.
+#[must_use]
+pub fn was_set(before: i64, after: i64) -> Option<i64> {
+    let step = after.saturating_sub(before);
+    (u128::from(step.unsigned_abs()) > STEP.as_nanos()).then_some(step)
 }
 
 /// Nanoseconds since the Unix epoch; years that do not fit are taken as the furthest that do.

@@ -116,6 +116,4 @@ pub struct StepCard {
     pub parallel: bool,
     /// Whether it only cleans up.
     pub cleanup: bool,
-    /// Whether this version can run it.
-    pub supported: bool,
 }

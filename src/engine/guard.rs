@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::sources::SourceReport;
+pub(super) use self::words::SCOPE as CLOCK_SCOPE;
 use self::{sources::Sources, words::Complaints};
 use super::core::Core;
 use crate::{
@@ -114,11 +115,7 @@ impl ClockWatch {
     }
 
     /// Takes up what an earlier process told last: a clock that was unsafe stays so until the sources say otherwise.
-    pub(super) fn remember(&mut self, past: &[Arc<Event>]) {
-        let last = past.iter().rev().find_map(|event| match &**event {
-            Event::Alert(alert) if alert.scope == words::SCOPE => Some(alert.state),
-            _ => None,
-        });
+    pub(super) fn remember(&mut self, last: Option<AlertState>) {
         self.alerted = last.is_some_and(|state| state != AlertState::Resolved);
         if self.alerted && self.task.is_some() {
             self.guard.distrust();

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    domain::{ComponentId, Event, PathName, RecoveryRecord, measurement::Kept},
+    domain::{ComponentId, Event, PathName, RecoveryRecord, event::AlertState, measurement::Kept},
+    engine::guard::CLOCK_SCOPE,
     store::{Progress, Store, StoreError, Unreadable},
 };
 
@@ -20,6 +21,8 @@ pub(super) struct Past {
     pub(super) kept: Vec<(ComponentId, Kept)>,
     pub(super) recoveries: Vec<Arc<RecoveryRecord>>,
     pub(super) events: Vec<Arc<Event>>,
+    /// What was told last of the clock's own alert.
+    pub(super) clock_alert: Option<AlertState>,
     /// What could not be taken up, and why.
     pub(super) notices: Vec<String>,
 }
@@ -45,6 +48,13 @@ impl Past {
             Ok(events) => past.readable("events", events),
             Err(error) => past.readable("events", std::iter::once(Err(error))),
         };
+        match reader.last_alert(CLOCK_SCOPE) {
+            Ok(alert) => past.clock_alert = alert.map(|alert| alert.state),
+            Err(error) => past.notices.push(format!(
+                "whether the clock was unsafe when the last engine ended cannot be read ({error}); an alert of that may stay \
+                 unresolved"
+            )),
+        }
         match reader.open_progress() {
             Ok(progress) => past.take_up(progress),
             Err(error) => past.notices.push(format!(

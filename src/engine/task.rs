@@ -126,7 +126,7 @@ impl Task {
             recoveries = past.recoveries.len(),
             "the engine begins"
         );
-        self.watch.remember(&past.events);
+        self.watch.remember(past.clock_alert);
         let held = self.wait_for_clock(&past).await;
         self.core.begin(past, self.clock.now());
         let mut probes = self.begin_probes();

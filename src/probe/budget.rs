@@ -17,6 +17,7 @@ mod allowance;
 mod clerk;
 mod purse;
 mod queue;
+mod riders;
 mod stretch;
 mod throttle;
 mod window;
@@ -38,6 +39,8 @@ use purse::Heard;
 pub use purse::{Purse, Slot};
 pub(crate) use queue::Applicant;
 use queue::{Queue, Ticket};
+pub(crate) use riders::Family;
+use riders::Riders;
 pub use stretch::Stretch;
 use stretch::Stretches;
 use throttle::{Leave, Throttle};
@@ -69,6 +72,7 @@ struct Inner {
     allowance: Allowance,
     throttle: Throttle,
     queue: Queue,
+    riders: Riders,
     stretches: Stretches,
     /// Requests of probes under way that wait for a place.
     pressing: u32,
@@ -132,6 +136,7 @@ impl Budget {
             allowance: Allowance::default(),
             throttle: Throttle::new(0),
             queue: Queue::default(),
+            riders: Riders::default(),
             stretches: Stretches::default(),
             pressing: 0,
             reserved: 0,
@@ -161,7 +166,8 @@ impl Budget {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.queue.prune();
-        if inner.queue.is_empty() && matches!(inner.may_start(applicant.requests, now), May::Now) {
+        let requests = inner.riders.fare(&applicant, now);
+        if (inner.queue.is_empty() || requests == 0) && matches!(inner.may_start(requests, now), May::Now) {
             let (probe, places) = inner.start(&applicant, None, now);
             drop(inner);
             return Application::Granted(Purse::new(Arc::clone(self), probe, places));
@@ -189,11 +195,10 @@ impl Budget {
         let mut inner = self.lock();
         inner.queue.prune();
         let next = loop {
-            let Some(place) = inner.queue.next(now) else {
+            let Some((place, requests)) = inner.next(now) else {
                 inner.resuming = false;
                 break None;
             };
-            let requests = inner.queue.applicant(place).requests;
             match inner.may_start(requests, now) {
                 May::Now => {
                     let ticket = inner.queue.take(place, now);
@@ -322,9 +327,20 @@ impl Inner {
         if at > now { May::At(at) } else { May::Now }
     }
 
+    /// Who of those that wait is next, and for how many requests it must find room. Who needs none waits for nobody.
+    fn next(&self, now: Instant) -> Option<(usize, u32)> {
+        let fare = |place| self.riders.fare(self.queue.applicant(place), now);
+        let rider = (0..self.queue.len()).find(|place| fare(*place) == 0);
+        let place = rider.or_else(|| self.queue.next(now))?;
+        Some((place, fare(place)))
+    }
+
     fn may_start(&mut self, requests: u32, now: Instant) -> May {
         if let Leave::Refused { until } = self.throttle.start(now) {
             return May::Refused(Refusal::Throttled, until);
+        }
+        if requests == 0 {
+            return May::Now;
         }
         if self.pressing > 0 {
             return May::Later;
@@ -339,7 +355,9 @@ impl Inner {
     fn start(&mut self, applicant: &Applicant, since: Option<Instant>, now: Instant) -> (u64, u32) {
         let probe = self.new_probe();
         self.throttle.started(probe);
-        let places = applicant.requests.min(self.window.most()).min(self.allowance.most());
+        let requests = self.riders.fare(applicant, now);
+        self.riders.note(applicant, now);
+        let places = requests.min(self.window.most()).min(self.allowance.most());
         self.take(places);
         let uncounted = self.open + self.reserved;
         self.pace = self.window.pace(now).max(self.allowance.pace(uncounted, now));
@@ -348,7 +366,9 @@ impl Inner {
             let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX).max(1);
             gap = gap.max(RESUME_GAP.min(RESUME_WITHIN / waiting));
         }
-        self.next_start = Some(now + gap.min(throttle::LONGEST));
+        if requests > 0 {
+            self.next_start = Some(now + gap.min(throttle::LONGEST));
+        }
         // Who tries for all waited for the throttle, not for the budget.
         let since = since.filter(|_| self.throttle.until().is_none());
         self.stretches.note(applicant, since, now);

@@ -22,6 +22,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(crate) struct Progress {
     pub(crate) stage: Stage,
     pub(crate) timings: Timings,
+    /// The other side took part in a handshake that nobody on the way can do for it: there is a way out.
+    pub(crate) is_met: bool,
     /// Requests that were sent, those that follow a redirect or replace a swallowed one included.
     pub(crate) sent: u32,
     /// When the last request that was answered was sent, and when the head of its answer was there.

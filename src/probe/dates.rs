@@ -71,8 +71,8 @@ pub struct TimeAnswer {
     pub sent: Moment,
     /// When the head of the answer was there.
     pub received: Moment,
-    /// Whether the status is 200.
-    pub is_ok: bool,
+    /// Its status.
+    pub status: StatusCode,
     /// The body; empty where only the head was asked for.
     pub body: Bytes,
 }
@@ -89,7 +89,8 @@ impl Client {
         let action = HttpAction {
             method: endpoint.map_or(Method::HEAD, |_| Method::GET),
             url: Template::parse(endpoint.unwrap_or("/")),
-            headers: Vec::new(),
+            // CXone answers nobody who does not say what is understood.
+            headers: vec![("accept".to_owned(), Template::parse("application/json"))],
             body: None,
         };
         let ask = plan::ask(self, &action, &BTreeMap::new()).map_err(|failure| failure.reason)?;
@@ -103,6 +104,6 @@ impl Client {
             .unwrap_or_else(|_| Err(progress.stage.timed_out(PATIENCE)))
             .map_err(|failure| failure.reason)?;
         let (sent, received) = progress.between.ok_or("no request was sent")?;
-        Ok(TimeAnswer { sent, received, is_ok: reply.status == StatusCode::OK, body: reply.body })
+        Ok(TimeAnswer { sent, received, status: reply.status, body: reply.body })
     }
 }

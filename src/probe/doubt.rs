@@ -3,6 +3,7 @@
 //! Invariants: only transport failures are doubted; a canary that fails while a platform answers is ignored.
 
 mod looks;
+mod nameservers;
 mod witness;
 
 use std::{
@@ -18,6 +19,8 @@ use tokio::sync::{Notify, OnceCell};
 use url::Url;
 
 use self::looks::{FRESH_FOR, Looks};
+#[cfg(test)]
+pub(crate) use self::nameservers::Nameservers;
 pub(crate) use self::witness::Witness;
 use super::tls;
 use crate::domain::{Moment, Span};

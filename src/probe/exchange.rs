@@ -143,7 +143,7 @@ impl Client {
                         progress.sent -= 1;
                         slot.unsend();
                     }
-                    let closed = is_closed(error.error());
+                    let closed = is_closed(error.error()) || is_unprocessed(error.error());
                     if unsent.is_none() && !(closed && ask.method.is_idempotent()) {
                         return Err(failure_of(error.error()));
                     }
@@ -189,6 +189,7 @@ impl Client {
                     .connect(name.clone(), stream)
                     .await
                     .map_err(|error| Failure::handshake(&error))?;
+                progress.is_met = true;
                 progress.timings.tls = Some(self.clock.moment().since(begun));
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     over_http2(stream).await?
@@ -354,12 +355,44 @@ fn io_cause(error: &hyper::Error) -> Option<&std::io::Error> {
     None
 }
 
+/// What came in place of an answer: HTTP/2's RST_STREAM or GOAWAY (RFC 9113 sections 6.4 and 6.8), or what breaks its rules.
+fn h2_cause(error: &hyper::Error) -> Option<(&h2::Error, h2::Reason)> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(h2) = inner.downcast_ref::<h2::Error>() {
+            return h2.reason().map(|reason| (h2, reason));
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// Whether it says that it did not look at the request (section 8.7), as of one that crosses the end of an idle connection.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    h2_cause(error).is_some_and(|(h2, reason)| {
+        let is_end = h2.is_go_away() && reason == h2::Reason::NO_ERROR;
+        h2.is_remote() && (is_end || reason == h2::Reason::REFUSED_STREAM)
+    })
+}
+
+/// What came instead, in words. HTTP/2 is spoken by TLS alone here, so that nobody on the way can have said it.
+fn told_by_peer(error: &hyper::Error) -> Option<String> {
+    h2_cause(error).map(|(h2, reason)| match (h2.is_remote(), h2.is_go_away()) {
+        (true, true) => format!("connection ended by the server: {}", reason.description()),
+        (true, false) => format!("request refused by the server: {}", reason.description()),
+        (false, _) => format!("not an HTTP/2 answer: {h2}"),
+    })
+}
+
 fn failure_of(error: &hyper::Error) -> Failure {
     if error.is_parse_too_large() {
         return Failure::answer("the answer's head is longer than 64 KiB");
     }
     if error.is_parse() {
         return Failure::answer(&format!("not an HTTP answer: {error}"));
+    }
+    if let Some(words) = told_by_peer(error) {
+        return Failure::answer(&words);
     }
     if let Some(io) = io_cause(error) {
         return Failure::connecting(io);

@@ -23,7 +23,7 @@ use super::{
     client::Client,
     failure::Kind,
     foreign::{LONGEST, clean},
-    plan::{self, Plan, Planned},
+    plan::{self, Plan},
 };
 use crate::{
     clock::SharedClock,
@@ -160,7 +160,7 @@ impl Journey {
         let plans = plan::plan(&component, &client);
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (place, step) in component.journey.iter().enumerate() {
-            if step.cleanup || matches!(plans[place].action, Planned::Unsupported) {
+            if step.cleanup {
                 continue;
             }
             match groups.last_mut() {
@@ -278,6 +278,12 @@ impl Journey {
         self.plans[*self.groups.first()?.first()?].family.as_deref()
     }
 
+    /// How old an answer may be that the health step is given, where it is the first step and shares it.
+    pub(crate) fn listed_health(&self) -> Option<Duration> {
+        let place = *self.groups.first()?.first()?;
+        self.component.journey[place].shared.filter(|_| self.component.health_step == Some(place))
+    }
+
     /// Waits a few seconds at most for calls of this platform that are being torn down.
     pub async fn settle(&self) {
         self.client.line.settle().await;
@@ -303,13 +309,9 @@ impl<'a> Run<'a> {
             .component
             .journey
             .iter()
-            .zip(&journey.plans)
-            .map(|(step, plan)| StepReport {
+            .map(|step| StepReport {
                 name: Arc::clone(&step.name),
-                state: match plan.action {
-                    Planned::Unsupported => StepState::Unsupported,
-                    _ => StepState::NotRun,
-                },
+                state: StepState::NotRun,
                 span: None,
                 timings: None,
                 reason: None,
@@ -443,7 +445,6 @@ impl<'a> Run<'a> {
         let component = &self.journey.component;
         let places = (0..component.journey.len()).filter(|place| component.journey[*place].cleanup);
         let steps: Vec<usize> = places
-            .filter(|place| !matches!(self.journey.plans[*place].action, Planned::Unsupported))
             .filter(|place| {
                 let names = &self.journey.plans[*place].names;
                 names.iter().all(|name| self.vars.contains_key(name))

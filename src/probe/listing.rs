@@ -10,12 +10,12 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use hyper::{StatusCode, header::AUTHORIZATION};
+use hyper::StatusCode;
 use tokio::sync::watch;
 use url::Url;
 
@@ -28,12 +28,16 @@ use crate::{
     domain::{Moment, Span, Timings},
 };
 
-/// Requests of which answers are remembered before those that nobody can use any more are looked for.
-const KEPT: usize = 64;
-
-/// What is asked: two steps with the same key are given the same answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What is asked, headers and body included: two steps with the same key are given the same answer. It may hold tokens, and
+/// shows nothing of itself.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Arc<str>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
 
 /// What a request came to.
 #[derive(Debug)]
@@ -105,8 +109,9 @@ impl Key {
     /// The key of a request whose answer is waited for so long.
     pub(crate) fn of(ask: &Ask, patience: Duration) -> Self {
         let mut key = format!("{} {} {patience:?}", ask.method, ask.target.url);
-        for (name, value) in ask.headers.iter().filter(|(name, _)| *name != AUTHORIZATION) {
-            let written = write!(key, "\n{name}: {value:?}");
+        // A header that is marked as sensitive shows no value; two of these must not pass for the same.
+        for (name, value) in &ask.headers {
+            let written = write!(key, "\n{name}: {:?}", value.as_bytes());
             debug_assert!(written.is_ok(), "a String takes every text");
         }
         let written = write!(key, "\n\n{:?}", ask.body);
@@ -139,14 +144,12 @@ impl Listings {
 
     fn find(&self, key: &Key, need: Need, now: Moment) -> Found {
         let mut all = self.lock();
-        if all.len() > KEPT {
-            all.retain(|_, flights| {
-                flights.retain(|flight| flight.is_useful(now));
-                !flights.is_empty()
-            });
-        }
+        // An answer may be a megabyte: none is kept until the same is asked again, if it ever is.
+        all.retain(|_, flights| {
+            flights.retain(|flight| flight.is_useful(now));
+            !flights.is_empty()
+        });
         let flights = all.entry(key.clone()).or_default();
-        flights.retain(|flight| flight.is_useful(now));
         let newest =
             flights.iter().filter(|flight| flight.serves(need, now)).max_by_key(|flight| flight.begun);
         if let Some(flight) = newest {
@@ -343,6 +346,7 @@ mod tests {
             lead.publish(answer(Span::new(clock.moment(), clock.moment()), StatusCode::OK));
             tokio::time::sleep(millis(100)).await;
         }
-        assert!(listings.lock().len() <= KEPT + 1, "{}", listings.lock().len());
+        // Those of the last second, which is their age.
+        assert!(listings.lock().len() <= 11, "{}", listings.lock().len());
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Deref,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use super::{
     exchange::Ask,
     failure::Failure,
     listing::{Key, LastLook},
+    sip::Endings,
 };
 use crate::{
     config::{
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) family: Option<String>,
     /// When it last looked at a shared answer.
     pub(crate) looked: LastLook,
+    /// Its calls that are being torn down.
+    pub(crate) endings: Endings,
 }
 
 /// What a step does, as far as it is known before a run.
@@ -53,8 +57,6 @@ pub(crate) enum Planned {
     Tcp,
     /// A SIP exchange.
     Sip,
-    /// Nothing that this version can do.
-    Unsupported,
 }
 
 /// Either the request that was made ready or one made for this run.
@@ -86,7 +88,6 @@ pub(crate) fn plan(component: &Component, client: &Client) -> Vec<Plan> {
             let served_by = component.failover.served_by.as_ref().filter(|_| served_step == Some(place));
             let changing = names.iter().any(|name| captured.contains(name.as_str()));
             let action = match &step.action {
-                Action::Unsupported { .. } => Planned::Unsupported,
                 Action::Tcp(_) => Planned::Tcp,
                 Action::Sip(_) => Planned::Sip,
                 Action::Http(_) if changing || !client.is_settled() => Planned::Late,
@@ -100,26 +101,42 @@ pub(crate) fn plan(component: &Component, client: &Client) -> Vec<Plan> {
                 _ => None,
             };
             let family = match &step.action {
-                Action::Http(action) if step.shared.is_some() && !changing => family(action, &component.vars),
+                Action::Http(action) if step.shared.is_some() && !changing => {
+                    family(action, step.timeout, &component.vars)
+                }
                 _ => None,
             };
             let needs_headers = needs_headers(step, served_by);
-            Plan { action, needs_headers, names, listing, family, looked: LastLook::default() }
+            Plan {
+                action,
+                needs_headers,
+                names,
+                listing,
+                family,
+                looked: LastLook::default(),
+                endings: Endings::default(),
+            }
         })
         .collect()
 }
 
 /// What a request asks for, in words.
-fn family(action: &HttpAction, vars: &BTreeMap<String, String>) -> Option<String> {
+fn family(action: &HttpAction, patience: Duration, vars: &BTreeMap<String, String>) -> Option<String> {
     let url = action.url.render(vars, Place::Url).ok()?;
+    let headers = action.headers.iter().map(|(name, value)| {
+        let value = value.render(vars, Place::Header).ok()?;
+        Some(format!("{}: {value:?}", name.to_ascii_lowercase()))
+    });
+    let mut headers: Vec<String> = headers.collect::<Option<_>>()?;
+    headers.sort();
     let (body, _) = body(action.body.as_ref(), vars).ok()?;
-    Some(format!("{} {url} {body:?}", action.method))
+    Some(format!("{} {url} {patience:?} {headers:?} {body:?}", action.method))
 }
 
 fn needs_headers(step: &Step, served_by: Option<&Expression>) -> bool {
     let captures = step.capture.iter().map(|(_, expression)| expression);
     let stamps = step.onset_at.iter().chain(&step.restored_at);
-    let all = step.expect.iter().chain(captures).chain(stamps).chain(served_by);
+    let all = step.expect.iter().chain(&step.blind).chain(captures).chain(stamps).chain(served_by);
     all.into_iter().any(|expression| expression.variables().iter().any(|name| name == "headers"))
 }
 
@@ -191,7 +208,6 @@ fn json(template: &JsonTemplate, vars: &BTreeMap<String, String>) -> Result<serd
 fn names(action: &Action) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     match action {
-        Action::Unsupported { .. } => {}
         Action::Tcp(target) => collect(target, &mut names),
         Action::Sip(sip) => {
             let headers = sip.headers.iter().map(|(_, value)| value);

@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    budget::{Budget, Clerk, Purse, Stretch, Tidings},
+    budget::{Budget, Clerk, Family, Purse, Stretch, Tidings},
     client::Client,
     doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
@@ -129,6 +129,8 @@ struct Member {
     patience: Duration,
     /// What it asks for first, where one answer serves all that ask the same: these are probed together.
     listing: Option<String>,
+    /// How old that answer may be, where it is that of the health step.
+    shared: Option<Duration>,
     prober: Arc<dyn Prober>,
 }
 
@@ -163,7 +165,7 @@ struct Lever {
 
 impl Schedule {
     /// Starts to probe; must be called inside a tokio runtime. A platform without an entry in `sessions` is asked
-    /// without credentials. Components without a supported step are never probed.
+    /// without credentials. Components without a step to be judged by are never probed.
     pub fn start(
         components: &[Arc<Component>],
         sessions: &BTreeMap<PlatformId, Arc<Session>>,
@@ -200,13 +202,13 @@ impl Schedule {
                 cadence: component.cadence,
                 patience,
                 listing: journey.first_listing().map(str::to_owned),
+                shared: journey.listed_health(),
                 prober: journey,
             }));
         }
         let platforms =
             clients.iter().map(|client| (client.platform.clone(), Arc::clone(&client.budget))).collect();
-        let bases = components.iter().map(|component| &component.platform.base_url);
-        let witness = Arc::new(Witness::new(bases.chain(canary)));
+        let witness = Arc::new(Witness::of(components, canary));
         let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
         handle.clients = clients;
         handle
@@ -253,6 +255,7 @@ fn start(
     let stopping = cancel.child_token();
     let begun = Instant::now();
     let phases = phases(&members, &mut rng);
+    let mut families = Vec::new();
     let mut levers = Vec::with_capacity(members.len());
     for (place, (member, (phase, siblings))) in members.into_iter().zip(phases).enumerate() {
         let Some(member) = member else {
@@ -262,12 +265,14 @@ fn start(
         let pace = Pace { burst: false, interval: member.cadence, fresh: false, health_only: false };
         let (sender, receiver) = watch::channel(pace);
         let now = Arc::new(Notify::new());
+        let family = family(&member, &mut families);
         let beat = Beat {
             place,
             siblings,
             tier: member.tier,
             requests: member.requests,
             clean_ups: member.clean_ups,
+            family,
             cadence: member.cadence,
             patience: member.patience,
             prober: member.prober,
@@ -295,6 +300,17 @@ fn start(
     }
     tasks.close();
     ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
+}
+
+/// The family of a component; `known` are those so far.
+fn family(member: &Member, known: &mut Vec<(usize, String)>) -> Option<Family> {
+    let (listing, age) = (member.listing.as_ref()?, member.shared?);
+    let is_it = |(platform, other): &(usize, String)| *platform == member.platform && other == listing;
+    let number = known.iter().position(is_it).unwrap_or_else(|| {
+        known.push((member.platform, listing.clone()));
+        known.len() - 1
+    });
+    Some(Family { number, age })
 }
 
 /// Gives the starts of one platform away and tells how its budget stands.

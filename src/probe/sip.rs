@@ -2,9 +2,11 @@
 //!
 //! Invariants: every exchange opens a way of its own, so that it shows whether the peer takes a new one; an answer is
 //! taken only from the peer itself and by branch, sequence and Call-ID; a call that was placed is torn down whatever
-//! becomes of the step; no more than [`NOISE`] messages of no meaning are read.
+//! becomes of the step, and no step begins one while too many of its earlier ones are on their way down; no more than
+//! [`NOISE`] messages of no meaning are read.
 
 mod call;
+mod ending;
 pub(crate) mod message;
 mod names;
 mod options;
@@ -24,6 +26,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::ending::Endings;
 use self::{
     call::{Call, TEAR_DOWN},
     message::{Envelope, Response},
@@ -48,6 +51,9 @@ use crate::{
 
 /// Messages of no meaning that one exchange reads before it gives up.
 const NOISE: u32 = 1000;
+
+/// Datagrams of one call's tear-down that may fail; each of them is sent seven to eleven times.
+const ERRORS: u32 = 32;
 
 /// How long the end of a probe waits for calls that are being torn down.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -155,6 +161,8 @@ pub(crate) struct SipReply {
     /// The answer that speaks for it, or why there is none.
     pub(crate) answer: Result<Response, Failure>,
     pub(crate) timings: Timings,
+    /// Whether the other side took part in anything at all.
+    pub(crate) is_met: bool,
 }
 
 /// A conversation as a machine: it says what is to be sent, and is told what came and what time it is.
@@ -190,6 +198,10 @@ impl Course {
             1 => " (1 message was no answer to it)".to_owned(),
             many => format!(" ({many} messages were no answer to it)"),
         }
+    }
+
+    fn is_met(&self) -> bool {
+        self.progress.is_met || self.heard.is_some()
     }
 
     fn timed_out(&self, after: Duration) -> Failure {
@@ -246,20 +258,47 @@ async fn converse(
     }
 }
 
+/// Ends a call. On datagrams an error is that of one message (an ICMP of a router that was busy): what is lost is sent again
+/// by the call itself.
+async fn tear_down(link: &mut Link, call: &mut Call, clock: &dyn Clock) -> Result<(), Failure> {
+    call.hang_up(Instant::now());
+    let mut errors = 0;
+    loop {
+        let done = converse(link, call, clock, &mut Course::default()).await;
+        errors += 1;
+        match done {
+            Err(failure) if link.loses() && failure.kind == Kind::Transport && errors < ERRORS => {}
+            done => return done,
+        }
+    }
+}
+
+impl SipReply {
+    fn unasked(why: &str) -> Self {
+        Self { answer: Err(Failure::ours(why)), timings: Timings::default(), is_met: false }
+    }
+}
+
 impl Client {
     /// Asks, and waits for what comes of it, `limit` at most.
-    pub(crate) async fn sip(self: &Arc<Self>, ask: SipAsk, method: SipMethod, limit: Duration) -> SipReply {
+    pub(crate) async fn sip(
+        self: &Arc<Self>,
+        ask: SipAsk,
+        method: SipMethod,
+        limit: Duration,
+        endings: &Endings,
+    ) -> SipReply {
         match method {
             SipMethod::Options => self.options(&ask, limit).await,
+            SipMethod::Call(_) if endings.are_too_many() => {
+                SipReply::unasked("calls of before are still being torn down")
+            }
             SipMethod::Call(end) => {
                 let (answer, answered) = oneshot::channel();
-                let client = Arc::clone(self);
+                let (client, endings) = (Arc::clone(self), endings.clone());
                 // A task of its own: the call is torn down also when nobody waits for the step any more.
-                self.line.calls.spawn(async move { client.call(ask, end, limit, answer).await });
-                answered.await.unwrap_or_else(|_| SipReply {
-                    answer: Err(Failure::ours("the call was given up")),
-                    timings: Timings::default(),
-                })
+                self.line.calls.spawn(async move { client.call(ask, (end, limit), &endings, answer).await });
+                answered.await.unwrap_or_else(|_| SipReply::unasked("the call was given up"))
             }
         }
     }
@@ -271,7 +310,7 @@ impl Client {
         let answer = asked.unwrap_or_else(|_| Err(course.timed_out(limit)));
         let mut timings = course.progress.timings;
         timings.total = self.clock.moment().since(begun);
-        SipReply { answer, timings }
+        SipReply { answer, timings, is_met: course.is_met() }
     }
 
     async fn options_by_any(&self, ask: &SipAsk, course: &mut Course) -> Result<Response, Failure> {
@@ -297,7 +336,13 @@ impl Client {
     }
 
     /// Places a call, tells what came of it, and tears down what is left of it.
-    async fn call(&self, ask: SipAsk, end: CallEnd, limit: Duration, mut answer: oneshot::Sender<SipReply>) {
+    async fn call(
+        &self,
+        ask: SipAsk,
+        (end, limit): (CallEnd, Duration),
+        endings: &Endings,
+        mut answer: oneshot::Sender<SipReply>,
+    ) {
         let (begun, deadline) = (self.clock.moment(), Instant::now() + limit);
         let mut course = Course::default();
         let mut placed = None;
@@ -309,7 +354,9 @@ impl Client {
             }
         };
         let over = placed.as_ref().is_none_or(|(_, call)| call.is_over());
-        let lost = matches!(told, Some(Ok(Err(_))));
+        // What failed on the way says nothing of a call that the other side knows of: it stands until it is ended.
+        let was_heard = placed.as_ref().is_some_and(|(_, call)| call.was_heard());
+        let lost = matches!(&told, Some(Ok(Err(failure))) if failure.kind == Kind::Transport) && !was_heard;
         let mut timings = course.progress.timings;
         timings.total = course.heard.unwrap_or_else(|| self.clock.moment()).since(begun);
         let call = placed.as_ref().map(|(_, call)| call);
@@ -327,10 +374,11 @@ impl Client {
             )),
         };
         // Whether anybody still waits for it makes no difference to what follows.
-        let _ = answer.send(SipReply { answer: came_to, timings });
+        let ending = was_heard.then(|| endings.begin());
+        let _ = answer.send(SipReply { answer: came_to, timings, is_met: course.is_met() });
         let Some((link, call)) = placed.as_mut().filter(|_| !over && !lost) else { return };
-        call.hang_up(Instant::now());
-        let torn_down = timeout(TEAR_DOWN, converse(link, call, &*self.clock, &mut course)).await;
+        let torn_down = timeout(TEAR_DOWN, tear_down(link, call, &*self.clock)).await;
+        drop(ending);
         if !matches!(torn_down, Ok(Ok(()))) {
             tracing::debug!(platform = %self.platform, "a call was given up before its peer said that it had ended");
         }

@@ -17,7 +17,7 @@ use super::{
     database::{self, FILE},
     health,
 };
-use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, time::epoch_seconds};
+use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, event::AlertEvent, time::epoch_seconds};
 
 /// How many recoveries are read at once.
 const PAGE: u16 = 256;
@@ -124,6 +124,21 @@ impl Reader {
         let rows: Vec<(i64, Vec<u8>)> =
             self.rows(sql, params![count], |row| Ok((row.get(0)?, bytes(row, 1))))?;
         Ok(rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
+    }
+
+    /// The last alert of a scope, however many events came after it; one that cannot be read is an error.
+    pub fn last_alert(&self, scope: &str) -> Result<Option<AlertEvent>, StoreError> {
+        // No index: it is asked for once, at the start, and goes from the newest event to the one that is looked for.
+        let sql = "SELECT seq, event FROM events WHERE json_valid(event)
+                   AND json_extract(event, '$.event') = 'alert' AND json_extract(event, '$.scope') = ?1
+                   ORDER BY seq DESC LIMIT 1";
+        let rows: Vec<(i64, Vec<u8>)> =
+            self.rows(sql, params![scope], |row| Ok((row.get(0)?, bytes(row, 1))))?;
+        let Some((row, text)) = rows.first() else { return Ok(None) };
+        match self.parse("events", *row, text)? {
+            Event::Alert(alert) => Ok(Some(alert)),
+            _ => Ok(None),
+        }
     }
 
     /// The one-minute rows of a path from the minute of `since` on, oldest first.

@@ -11,21 +11,27 @@ use warroom::{
     config::model::Platform,
     domain::{ProbeReport, Verdict},
     expression::is_harmful,
+    probe::{Order, journey::Judged},
 };
 
 use crate::{
     certificates::{Authority, Identity, serve},
-    setup::{get, once, platform},
+    setup::{component, get, journey, judged, platform},
 };
 
 async fn ask(authority: &Authority, port: u16, limit: Duration) -> ProbeReport {
+    judge(authority, port, limit).await.report.unwrap()
+}
+
+async fn judge(authority: &Authority, port: u16, limit: Duration) -> Judged {
     let mut step = get("ready", "/");
     step.timeout = limit;
     let platform = Platform {
         ca_file: Some(authority.file.path().to_owned()),
         ..platform(&format!("https://localhost:{port}"))
     };
-    once(platform, vec![step]).await
+    let journey = journey(component(platform, vec![step]));
+    judged(&journey, Order { fresh: true, ..Order::default() }).await
 }
 
 /// A server that is not who it should be gets no request, and the reason says why.
@@ -127,9 +133,9 @@ async fn broken_http2_is_down_and_its_reason_says_why() {
         frames
     };
     for (what, frames, why) in [
-        ("a reset stream", reset.clone(), "stream error"),
+        ("a reset stream", reset.clone(), "request refused by the server"),
         ("a reset in the answer", [headers.clone(), reset].concat(), "broken off after 0 bytes"),
-        ("going away", away, "excessive load"),
+        ("going away", away, "connection ended by the server"),
         (
             "an answer that stalls",
             [headers.clone(), frame(DATA, 0, 1, b"ab")].concat(),
@@ -147,7 +153,11 @@ async fn broken_http2_is_down_and_its_reason_says_why() {
     ] {
         let acceptor = authority.issue("localhost", |_| {}).acceptor(&[b"h2"]);
         let port = serve(acceptor, move |stream| speak(stream, frames.clone())).await;
-        let report = ask(&authority, port, Duration::from_millis(600)).await;
+        let judged = judge(&authority, port, Duration::from_millis(600)).await;
+        // Nobody but the server can have taken part in its handshake; what it then says is its word.
+        assert!(judged.signals.reached, "{what}");
+        assert_eq!(judged.transport_failure, what == "nothing", "{what}");
+        let report = judged.report.unwrap();
         let reason = report.reason.clone().unwrap();
         assert_eq!(report.verdict, Verdict::Down, "{what}: {report:?}");
         assert!(reason.contains(why), "{what}: {reason}");

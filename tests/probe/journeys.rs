@@ -13,7 +13,7 @@ use warroom::{
 
 use crate::{
     server::{Act, Server, answer, ok},
-    setup::{at, component, get, journey, judged, judged_through, once, peace, step},
+    setup::{at, component, get, journey, judged, judged_through, once, peace},
 };
 
 fn failing_at(path: &'static str) -> impl Fn(&crate::server::Asked) -> Act + Send + Sync + 'static {
@@ -105,16 +105,6 @@ async fn a_step_polls_until_it_passes_or_its_time_is_up() {
     assert_eq!(report.reason.as_deref(), Some("poll: status < 400 (was 404)"));
     assert!((5..=12).contains(&(server.asked().len() - 4)), "{}", server.asked().len());
     assert!(report.span.length() < Duration::from_millis(400));
-}
-
-#[tokio::test]
-async fn an_unsupported_step_is_left_out() {
-    let server = Server::start(|_| ok());
-    let sip = step("trunk", Action::Unsupported { kind: "sip", target: "sip:x".to_owned() });
-    let report = once(at(server.address), vec![sip.clone(), get("ready", "/ready")]).await;
-    assert_eq!((report.verdict, report.steps[0].state), (Verdict::Up, StepState::Unsupported));
-    let report = once(at(server.address), vec![sip]).await;
-    assert_eq!(report.verdict, Verdict::Blind, "what nothing was seen of is never up");
 }
 
 const BURST: Order = Order { burst: true, fresh: true, health_only: true };

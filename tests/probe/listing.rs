@@ -1,13 +1,16 @@
 //! One answer for several components, and who serves while the health step fails.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use warroom::{
-    config::model::{Component, Failover},
+    config::{
+        model::{Action, Component, Failover, Rate},
+        template::Template,
+    },
     domain::{StepState, Verdict},
     expression::Expression,
     platform::Credentials,
-    probe::{Client, Journey, Order},
+    probe::{Budget, Client, Journey, Order, budget::Errand, journey::Gate},
 };
 
 use super::{
@@ -66,6 +69,72 @@ async fn a_throttled_listing_is_blind_for_all() {
         .collect();
     let reports = futures_util::future::join_all(journeys.iter().map(|journey| peace(journey))).await;
     assert!(reports.iter().all(|report| report.verdict == Verdict::Blind), "{reports:?}");
+    assert_eq!(server.asked().len(), 1);
+}
+
+/// Two tenants behind one platform, each with a token of its own: neither may be given the other's answer.
+#[tokio::test]
+async fn an_answer_is_shared_only_by_those_who_send_the_same_headers() {
+    let server = Server::start(|asked| {
+        let tenant = if asked.head.contains("Bearer blue") { "blue" } else { "green" };
+        Act::Send(answer("200 OK", "", &format!("{{\"tenant\":\"{tenant}\"}}")))
+    });
+    let client = Client::new(&at(server.address), Credentials::default(), clock());
+    for tenant in ["blue", "green"] {
+        let mut step = expecting("tenant", "/all", &format!("body.tenant == '{tenant}'"));
+        step.shared = Some(Duration::from_secs(1));
+        let Action::Http(http) = &mut step.action else { unreachable!() };
+        http.headers.push(("authorization".to_owned(), Template::parse("Bearer {token}")));
+        let mut component = component(at(server.address), vec![step]);
+        component.vars.insert("token".to_owned(), tenant.to_owned());
+        let report = peace(&Journey::new(Arc::new(component), Arc::clone(&client), clock())).await;
+        assert_eq!(report.verdict, Verdict::Up, "{report:?}");
+    }
+}
+
+/// Whoever asks for all may itself have to wait for long: for the budget, in this case.
+#[tokio::test]
+async fn a_shared_answer_that_does_not_come_is_blind() {
+    let server = Server::start(|_| Act::Send(answer("200 OK", "", "{}")));
+    let client = Client::new(&at(server.address), Credentials::default(), clock());
+    let impatient = || {
+        let mut component = sharing(&server, &["a"]);
+        component.journey[0].timeout = Duration::from_millis(100);
+        Journey::new(Arc::new(component), Arc::clone(&client), clock())
+    };
+    let (leader, follower) = (impatient(), impatient());
+    let budget = Budget::new(Some(Rate { requests: NonZeroU32::MIN, per: Duration::from_mins(1) }));
+    let used = budget.purse();
+    used.admit(Errand::Step).await.unwrap().send();
+    let waits = budget.purse();
+    let leads = tokio::spawn(async move { leader.judge(Order::default(), &Gate::default(), waits).await });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let report = tokio::time::timeout(Duration::from_secs(2), peace(&follower)).await.unwrap();
+    leads.abort();
+    assert_eq!(report.verdict, Verdict::Blind);
+    assert_eq!(report.reason.as_deref(), Some("a: the shared answer did not come in time"));
+}
+
+/// What one component cannot see by an answer another one may: a page that does not hold it says nothing of it.
+#[tokio::test]
+async fn an_answer_that_cannot_show_a_component_makes_it_blind_alone() {
+    let server =
+        Server::start(|_| Act::Send(answer("200 OK", "", "{\"pages\":2,\"ids\":[\"a\"],\"up\":true}")));
+    let client = Client::new(&at(server.address), Credentials::default(), clock());
+    let seen = |id: &str| {
+        let mut step = expecting("in the list", "/all", "body.ids.exists(i, i == vars.id) && body.up");
+        step.blind =
+            Some(Expression::compile("body.pages > 1 && !body.ids.exists(i, i == vars.id)").unwrap());
+        step.shared = Some(Duration::from_secs(1));
+        let mut component = component(at(server.address), vec![step]);
+        component.vars.insert("id".to_owned(), id.to_owned());
+        Journey::new(Arc::new(component), Arc::clone(&client), clock())
+    };
+    let (unseen, in_view) = (seen("b"), seen("a"));
+    let (unseen, in_view) = tokio::join!(peace(&unseen), peace(&in_view));
+    assert_eq!((unseen.verdict, in_view.verdict), (Verdict::Blind, Verdict::Up), "{in_view:?}");
+    let reason = unseen.reason.unwrap();
+    assert!(reason.starts_with("in the list: cannot be seen here: body.pages > 1"), "{reason}");
     assert_eq!(server.asked().len(), 1);
 }
 

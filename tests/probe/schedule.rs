@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use warroom::{
-    config::model::Action,
     domain::{ComponentId, Verdict, measurement::Pace},
     probe::{ProbeOutput, Schedule},
 };
 
 use crate::{
     server::{Act, Server, answer, ok},
-    setup::{at, clock, component, get, step},
+    setup::{at, clock, component, get},
 };
 
 fn cleaning(path: &str) -> warroom::config::model::Step {
@@ -63,11 +62,10 @@ async fn clean_up_under_way_is_finished_when_the_schedule_stops() {
     assert!(stopping.elapsed() < Duration::from_millis(900), "{:?}", stopping.elapsed());
 }
 
-/// A config of nothing but unsupported components must not end the engine.
+/// A config of nothing to probe must not end the engine.
 #[tokio::test]
 async fn a_schedule_that_probes_nothing_stays_open_until_it_is_stopped() {
-    let sip = step("trunk", Action::Unsupported { kind: "sip", target: "sip:x".to_owned() });
-    let one = Arc::new(component(crate::setup::platform("http://127.0.0.1:9"), vec![sip]));
+    let one = Arc::new(component(crate::setup::platform("http://127.0.0.1:9"), Vec::new()));
     let (out, mut outputs) = mpsc::channel(16);
     let handle = Schedule::start(&[one], &BTreeMap::new(), &[], &clock(), 1, out);
     assert_eq!(outputs.try_recv(), Err(mpsc::error::TryRecvError::Empty));

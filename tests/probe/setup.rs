@@ -39,6 +39,7 @@ pub(crate) fn step(name: &str, action: Action) -> Step {
         name: Arc::from(name),
         action,
         expect: Vec::new(),
+        blind: None,
         capture: Vec::new(),
         retry: None,
         retry_while: None,
@@ -70,7 +71,7 @@ pub(crate) fn tcp(name: &str, target: &str) -> Step {
 }
 
 pub(crate) fn component(platform: Platform, journey: Vec<Step>) -> Component {
-    let health = journey.iter().position(|step| !matches!(step.action, Action::Unsupported { .. }));
+    let health = journey.iter().position(|step| !step.cleanup);
     Component {
         id: ComponentId::new("c"),
         name: Arc::from("C"),

@@ -322,6 +322,47 @@ async fn a_call_whose_probe_is_dropped_is_torn_down_all_the_same() {
     assert_eq!(phone.heard(3).await, ["INVITE", "CANCEL", "ACK"]);
 }
 
+/// A peer that takes every CANCEL and never ends a call must not pile up sockets and tasks of ours without end.
+#[tokio::test]
+async fn calls_that_do_not_end_keep_new_ones_from_being_placed() {
+    let phone = Phone::udp(|call| match call.method() {
+        "CANCEL" => vec![call.answer("200 OK", "")],
+        _ => rings(call),
+    })
+    .await;
+    let step = within(call(phone.address, CallEnd::Cancel), 300);
+    let journey = journey(component(platform("http://127.0.0.1:9"), vec![step]));
+    let runs = (0..32).map(|_| judged(&journey, Order::default()));
+    for judged in futures_util::future::join_all(runs).await {
+        assert_eq!(judged.report.unwrap().verdict, Verdict::Down);
+    }
+    let placed = phone.methods().iter().filter(|method| *method == "INVITE").count();
+    let report = judged(&journey, Order::default()).await.report.unwrap();
+    assert_eq!(
+        (report.verdict, report.reason.as_deref()),
+        (Verdict::Blind, Some("trunk: calls of before are still being torn down"))
+    );
+    assert_eq!(phone.methods().iter().filter(|method| *method == "INVITE").count(), placed);
+}
+
+/// What goes wrong on the way while it rings ends the step and not the call.
+#[tokio::test]
+async fn a_call_that_rings_amid_noise_is_torn_down_all_the_same() {
+    let phone = Phone::udp(|call| match call.method() {
+        "INVITE" => {
+            let mut answers = rings(call);
+            answers.extend(std::iter::repeat_n(b"noise".to_vec(), 1_100));
+            answers
+        }
+        _ => rings(call),
+    })
+    .await;
+    let (judged, report) = judge(call(phone.address, CallEnd::Complete)).await;
+    assert_eq!(report.reason.as_deref(), Some("trunk: 1000 messages came that were no answer"));
+    assert!(judged.signals.reached);
+    assert_eq!(phone.heard(3).await, ["INVITE", "CANCEL", "ACK"]);
+}
+
 #[tokio::test]
 async fn a_call_that_is_refused_or_passed_on_by_nobody_is_down() {
     let phone = Phone::udp(|call| vec![call.answer("486 Busy Here", "")]).await;

@@ -48,7 +48,6 @@ fn card(id: &str, name: &str, platform: &str, tier: Tier, target: u64) -> Compon
         health,
         parallel: false,
         cleanup: false,
-        supported: true,
     };
     ComponentCard {
         id: id.into(),

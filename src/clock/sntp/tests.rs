@@ -81,7 +81,26 @@ fn the_era_is_the_one_that_is_nearest() {
 
 #[tokio::test]
 async fn answers_that_cannot_be_believed_are_refused() {
-    let cases: [(Answer, SntpError); 7] = [
+    let cases: [(Answer, SntpError); 9] = [
+        // As ntpd answers until it has found its time: neither asks not to be asked.
+        (
+            |request| {
+                changed(request, |packet| {
+                    (packet[0], packet[1]) = (3 << 6 | 4 << 3 | 4, 0);
+                    packet[12..16].copy_from_slice(b"INIT");
+                })
+            },
+            SntpError::Unsynchronised,
+        ),
+        (
+            |request| {
+                changed(request, |packet| {
+                    packet[1] = 0;
+                    packet[12..16].copy_from_slice(b"STEP");
+                })
+            },
+            SntpError::Unsynchronised,
+        ),
         // As chrony answers while it follows nothing.
         (
             |request| changed(request, |packet| (packet[0], packet[1]) = (3 << 6 | 4 << 3 | 4, 0)),
@@ -109,8 +128,12 @@ async fn answers_that_cannot_be_believed_are_refused() {
         ),
     ];
     for (answer, why) in cases {
-        let (address, _) = server(answer).await;
-        assert_eq!(client(&address).0.ask().await, Err(why));
+        let (address, asked) = server(answer).await;
+        let (mut server, _) = client(&address);
+        assert_eq!(server.ask().await, Err(why.clone()));
+        assert_eq!(server.ask().await, Err(why.clone()));
+        let is_left_alone = asked.load(std::sync::atomic::Ordering::SeqCst) == 1;
+        assert_eq!(is_left_alone, matches!(why, SntpError::Kiss(_)), "{why}");
     }
 }
 

@@ -11,10 +11,10 @@ use std::{
 use crate::{
     config::{
         components::Read,
-        model::{Action, Component, HttpAction, Platform, PlatformKind, Step},
+        model::{Action, Body, Component, HttpAction, JsonTemplate, Platform, PlatformKind, Step},
         platforms::Platforms,
         reading::Reading,
-        template::Place,
+        template::{Place, Template},
         values::in_words,
     },
     domain::Tier,
@@ -194,8 +194,26 @@ fn per_minute(components: &[&Component]) -> f64 {
 
 /// What makes two shared answers the same.
 fn listing(component: &Component, http: &HttpAction) -> String {
-    let url = http.url.render(&component.vars, Place::Url);
-    format!("{} {url:?} {:?}", http.method, http.body)
+    let mut key = format!("{} {:?}", http.method, http.url.render(&component.vars, Place::Url));
+    let mut add =
+        |text: &Template| key.push_str(&format!(" {:?}", text.render(&component.vars, Place::Plain)));
+    http.headers.iter().for_each(|(_, text)| add(text));
+    match &http.body {
+        Some(Body::Text(text)) => add(text),
+        Some(Body::Json(json)) => texts(json, &mut add),
+        None => {}
+    }
+    key
+}
+
+/// Every text of a body; what else stands in it is the same wherever its texts are.
+fn texts(json: &JsonTemplate, add: &mut impl FnMut(&Template)) {
+    match json {
+        JsonTemplate::Literal(_) => {}
+        JsonTemplate::Text(text) => add(text),
+        JsonTemplate::Array(items) => items.iter().for_each(|item| texts(item, add)),
+        JsonTemplate::Object(fields) => fields.iter().for_each(|(_, item)| texts(item, add)),
+    }
 }
 
 /// Requests that a step probably sends.

@@ -181,10 +181,7 @@ fn journey(card: &ComponentCard, component: &ComponentPicture, theme: &Theme, wi
             .get(place)
             .filter(|report| report.name == step.name)
             .or_else(|| component.steps.iter().find(|report| report.name == step.name));
-        let state = report
-            .map_or(if step.supported { StepState::NotRun } else { StepState::Unsupported }, |report| {
-                report.state
-            });
+        let state = report.map_or(StepState::NotRun, |report| report.state);
         let (status, word) = status::of_step(state);
         let look = theme.status(status);
         let mut marks = Vec::new();

@@ -5,15 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Agreement, Interval, Reading, agreement, apart};
+use super::{Agreement, Interval, Reading, agreement, apart, was_set};
 use crate::domain::{Moment, PlatformId, record::ClockState, time::Now};
 
 /// Rounds in a row without a certain drift, after which an unsafe clock is trusted again.
 pub(super) const GOOD_IN_A_ROW: u8 = 3;
-
-/// By how much wall and monotonic clock may seem to part without the wall clock having been set: the two are not read at
-/// the same instant.
-const STEP: Duration = Duration::from_millis(20);
 
 /// What the guard is set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +85,7 @@ impl Guard {
     pub fn stepped(&mut self, now: Now) -> Option<i64> {
         let apart = apart(now);
         let before = self.apart.replace(apart)?;
-        let step = apart.saturating_sub(before);
-        (u128::from(step.unsigned_abs()) > STEP.as_nanos()).then_some(step)
+        was_set(before, apart)
     }
 
     /// Takes the clock for unsafe until the sources say otherwise.
@@ -143,8 +138,10 @@ impl Guard {
         } else if self.state != ClockState::Unsafe {
             self.state = ClockState::Ok;
         } else if fresh {
-            // Sources that contradict each other vouch for nothing.
-            self.good = if found.majority { self.good + 1 } else { 0 };
+            // Sources that contradict each other vouch for nothing, nor does one that contradicts itself.
+            let vouched = |(reading, agrees): (&Reading, &bool)| *agrees && !reading.contradicts_itself;
+            let is_good = found.majority && self.readings.values().zip(&found.agrees).any(vouched);
+            self.good = if is_good { self.good + 1 } else { 0 };
             if self.good >= GOOD_IN_A_ROW {
                 (self.state, self.good) = (ClockState::Ok, 0);
             }
@@ -235,7 +232,8 @@ mod tests {
             let shown = self.truth() + TimeDelta::milliseconds(off_ms);
             let error = Duration::from_millis(10);
             let lead = Interval::of_exchange(here, shown, here, shown).unwrap().widened(error);
-            Reading { source: Arc::from(source), platform: None, lead, at: here, stratum: Some(2) }
+            let source = Arc::from(source);
+            Reading { source, platform: None, lead, at: here, stratum: Some(2), contradicts_itself: false }
         }
     }
 
@@ -351,6 +349,32 @@ mod tests {
         assert_eq!(guard.look(machine.now()).state, ClockState::Unsafe);
         guard.forget();
         assert_eq!(guard.look(machine.now()).state, ClockState::Unsafe);
+    }
+
+    /// One platform behind which two servers answer, of which one is two seconds off.
+    #[test]
+    fn a_source_that_contradicts_itself_neither_condemns_the_clock_nor_acquits_it() {
+        let mut machine = Machine::start();
+        let mut guard = Guard::new(LIMITS);
+        let both = |machine: Machine| {
+            let (right, wrong) = (machine.ask("web", 0), machine.ask("web", -2_000));
+            vec![Reading { lead: right.lead.hull(wrong.lead), contradicts_itself: true, ..right }]
+        };
+        assert_eq!(guard.round(both(machine), machine.now()).state, ClockState::Ok);
+        machine.wrong_ms = 3_000;
+        // Whichever of them is right, this is over the limit.
+        assert_eq!(guard.round(both(machine), machine.now()).state, ClockState::Unsafe);
+        machine.wrong_ms = -1_000;
+        for _ in 0..5 {
+            machine = machine.later(60);
+            assert_eq!(guard.round(both(machine), machine.now()).state, ClockState::Unsafe);
+        }
+        machine.wrong_ms = 0;
+        let states = [(); 3].map(|()| {
+            machine = machine.later(60);
+            guard.round(vec![machine.ask("web", 0)], machine.now()).state
+        });
+        assert_eq!(states, [ClockState::Unsafe, ClockState::Unsafe, ClockState::Ok]);
     }
 
     #[test]

@@ -11,72 +11,90 @@ use crate::domain::Moment;
 
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;
+/// For so long an answer that contradicts another keeps it from being believed alone.
+const DISPUTE: Duration = Duration::from_mins(10);
+/// So many answers that contradict each other are kept apart.
+const CAMPS: usize = 8;
 
 /// What all answers of one server allow together.
+///
+/// Invariant: answers that contradict each other are never chosen from: as long as they do, all that any of them allows
+/// is known, and no more.
 #[derive(Clone, Debug, Default)]
 pub struct Sharpened {
-    known: Option<(Interval, Moment)>,
-    restarts: u32,
+    /// Answers that fit to each other, joined, and when the last of them came; the latest first. More than one where
+    /// several servers with different clocks answer under one name, or where a server's clock was set.
+    camps: Vec<(Interval, Moment)>,
 }
 
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Took {
-    /// It fits to those before.
+    /// It fits to some before.
     Fits,
-    /// It contradicts those before: another server behind the same name, or one whose clock was set. Only it counts now.
-    Restarted,
+    /// It contradicts all those before.
+    Contradicts,
 }
 
 impl Sharpened {
     /// Takes one answer: monotonic minus the server's time, as it was at `at`.
     pub fn take(&mut self, answer: Interval, at: Moment) -> Took {
-        let Some((known, since)) = self.known else {
-            self.known = Some((answer, at));
-            return Took::Fits;
+        self.camps.retain(|(_, last)| at.since(*last) <= DISPUTE);
+        let fits = |(camp, last): &(Interval, Moment)| camp.aged(at.since(*last)).meet(answer);
+        let fitting = self.camps.iter().enumerate().find_map(|(place, camp)| Some((place, fits(camp)?)));
+        let (camp, took) = match fitting {
+            Some((place, both)) => ((both, at.max(self.camps.remove(place).1)), Took::Fits),
+            None if self.camps.is_empty() => ((answer, at), Took::Fits),
+            None => ((answer, at), Took::Contradicts),
         };
-        if let Some(both) = known.aged(at.since(since)).meet(answer) {
-            self.known = Some((both, at.max(since)));
-            return Took::Fits;
+        self.camps.insert(0, camp);
+        if self.camps.len() > CAMPS {
+            let oldest = self.camps.split_off(CAMPS - 1);
+            self.camps.extend(joined(&oldest));
         }
-        self.known = Some((answer, at));
-        self.restarts = self.restarts.saturating_add(1);
-        Took::Restarted
+        took
     }
 
     /// What is known, and when it was last confirmed.
     #[must_use]
-    pub const fn known(&self) -> Option<(Interval, Moment)> {
-        self.known
+    pub fn known(&self) -> Option<(Interval, Moment)> {
+        joined(&self.camps)
     }
 
     /// How wide the doubt is now.
     #[must_use]
     pub fn doubt(&self, now: Moment) -> Option<Duration> {
-        self.known.map(|(known, at)| known.aged(now.since(at)).width())
+        self.known().map(|(known, at)| known.aged(now.since(at)).width())
     }
 
-    /// How often an answer contradicted those before.
+    /// Whether answers contradict each other, which no further answer mends.
     #[must_use]
-    pub const fn restarts(&self) -> u32 {
-        self.restarts
+    pub fn contradicts_itself(&self) -> bool {
+        self.camps.len() > 1
     }
 
     /// Forgets everything that was learnt, as after a time in which the clocks were not running.
     pub fn forget(&mut self) {
-        self.known = None;
+        self.camps.clear();
     }
 
     /// How long to wait before a request is sent, so that the server receives it when its second is believed to change.
     /// `there` is how long a request takes to it. Zero when nothing is known.
     #[must_use]
     pub fn aim(&self, now: Moment, there: Duration) -> Duration {
-        let Some((known, _)) = self.known else { return Duration::ZERO };
+        let Some((known, _)) = self.camps.first() else { return Duration::ZERO };
         // The server's time when a request that is sent now would arrive, as far as it is known.
         let arrives = (now + there).as_nanos().saturating_sub(known.middle());
         let wait = (SECOND - arrives.rem_euclid(SECOND)) % SECOND;
         Duration::from_nanos(wait.unsigned_abs())
     }
+}
+
+/// All that any of them allows, at the time of the latest.
+fn joined(camps: &[(Interval, Moment)]) -> Option<(Interval, Moment)> {
+    let latest = camps.iter().map(|(_, at)| *at).max()?;
+    let aged = camps.iter().map(|(camp, at)| camp.aged(latest.since(*at)));
+    Some((aged.reduce(Interval::hull)?, latest))
 }
 
 #[cfg(test)]
@@ -135,17 +153,48 @@ mod tests {
         assert!(sharpened.known().unwrap().0.width() > Duration::from_secs(1));
     }
 
+    /// Two servers behind one name, of which one is two seconds off: whichever answered last, neither is believed alone.
     #[test]
-    fn a_server_that_contradicts_itself_is_believed_from_its_last_answer_on() {
+    fn answers_that_contradict_each_other_are_not_chosen_from() {
         let mut random = fastrand::Rng::with_seed(5);
         let mut sharpened = Sharpened::default();
-        let (first, at) = ask(0, 1_700_000_000 * SECOND, &mut random);
-        sharpened.take(first, at);
-        let (other, at) = ask(5 * SECOND, 1_700_000_010 * SECOND, &mut random);
-        assert_eq!(sharpened.take(other, at), Took::Restarted);
-        assert_eq!((sharpened.known().unwrap().0, sharpened.restarts()), (other, 1));
+        let (right, wrong) = (1_700_000_000 * SECOND, 1_700_000_002 * SECOND);
+        let mut contradictions = 0;
+        for poll in 0..200 {
+            let ahead = if random.bool() { right } else { wrong };
+            let (answer, at) = ask(poll * 5 * SECOND + random.i64(0..SECOND), ahead, &mut random);
+            contradictions += u32::from(sharpened.take(answer, at) == Took::Contradicts);
+            assert_eq!(sharpened.contradicts_itself(), contradictions > 0);
+            if contradictions > 0 {
+                let (known, _) = sharpened.known().unwrap();
+                for truth in [right, wrong].map(|ahead| Interval::new(-ahead, -ahead).unwrap()) {
+                    assert!(known.meet(truth).is_some(), "one was chosen after {poll} polls: {known:?}");
+                }
+            }
+        }
+        assert_eq!(contradictions, 1, "the same contradiction is no news");
+        // The wrong one is taken out of service.
+        for poll in 200..=330 {
+            let (answer, at) = ask(poll * 5 * SECOND, right, &mut random);
+            sharpened.take(answer, at);
+        }
+        assert!(!sharpened.contradicts_itself());
+        assert!(sharpened.known().unwrap().0.width() < Duration::from_millis(1_200));
         sharpened.forget();
         assert_eq!(sharpened.known(), None);
+    }
+
+    #[test]
+    fn many_that_contradict_each_other_are_all_kept_in_what_is_known() {
+        let mut sharpened = Sharpened::default();
+        for off in 0..50 {
+            let at = Moment::from_nanos(off);
+            let took = sharpened.take(Interval::new(off * SECOND, off * SECOND + 1).unwrap(), at);
+            assert_eq!(took == Took::Contradicts, off > 0);
+        }
+        let (known, _) = sharpened.known().unwrap();
+        assert!(known.contains(Interval::new(0, 49 * SECOND + 1).unwrap()), "{known:?}");
+        assert_eq!(sharpened.camps.len(), CAMPS);
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct Stamp {
     pub at: Moment,
     /// By how much that may be wrong; `None` when the clocks cannot be compared.
     pub error: Option<Duration>,
+    /// How much later it may have been, because the platform tells the time in whole seconds or milliseconds and cuts off
+    /// the rest.
+    #[serde(default)]
+    pub cut: Duration,
 }
 
 /// A stamp that was not used.
@@ -52,9 +56,15 @@ pub struct StampNote {
 
 impl Stamp {
     pub(super) fn new(step: &str, side: Side, at: DateTime<Utc>, error: Option<Duration>, now: Now) -> Self {
+        // Whether it was written with a fraction is not known any more; one that happens to be zero widens a bound in vain.
+        let cut = match at.timestamp_subsec_nanos() {
+            0 => Duration::from_secs(1),
+            nanos if nanos % 1_000_000 == 0 => Duration::from_millis(1),
+            _ => Duration::ZERO,
+        };
         let since = (at - now.wall).num_nanoseconds().unwrap_or(i64::MIN);
         let at = Moment::from_nanos(now.moment.as_nanos().saturating_add(since));
-        Self { step: step.to_owned(), side, at, error }
+        Self { step: step.to_owned(), side, at, error, cut }
     }
 }
 
@@ -104,7 +114,7 @@ impl Corners {
         let Some(error) = stamp.error else {
             return Err("the platform's clock cannot be compared with ours".to_owned());
         };
-        let (early, late) = (stamp.at - error, stamp.at + error);
+        let (early, late) = (stamp.at - error, stamp.at + error + stamp.cut);
         if late < within.0.unwrap_or(late) {
             return Err(format!(
                 "its stamp lies {:?} before the interval that was seen",

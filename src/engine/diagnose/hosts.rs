@@ -73,7 +73,7 @@ fn hosts(config: &Config) -> BTreeMap<Host, String> {
                     add(url.and_then(|url| of_url(&url, &component.platform)), why);
                 }
                 Action::Tcp(target) => add(rendered(target).as_deref().and_then(of_target), why),
-                Action::Sip(_) | Action::Unsupported { .. } => {}
+                Action::Sip(_) => {}
             }
         }
     }

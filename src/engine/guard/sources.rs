@@ -6,13 +6,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use hyper::StatusCode;
 
 use crate::{
     clock::{SharedClock, chrony::Chrony, dates, sntp::Server},
-    config::model::{Config, PlatformKind},
+    config::model::Config,
     domain::{
         Moment, PlatformId,
-        clock::{Reading, Sharpened, Took},
+        clock::{Interval, Reading, Sharpened, Took},
     },
     platform::dates::{DateEndpoint, endpoint},
     probe::Client,
@@ -20,8 +21,6 @@ use crate::{
 
 /// A time server above this stratum is warned of.
 const STRATUM: u8 = 2;
-/// A server that contradicted itself so often is several.
-const RESTARTS: u32 = 3;
 
 /// What became of one source.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +54,8 @@ struct PlatformTime {
     id: PlatformId,
     name: Arc<str>,
     endpoint: Option<DateEndpoint>,
+    /// Its answers say that there is no such endpoint.
+    is_missing: bool,
     /// By its date endpoint.
     told: Sharpened,
     /// Whether the endpoint has been seen to tell parts of a second.
@@ -68,10 +69,11 @@ impl Sources {
     pub(super) fn new(config: &Config, clock: &SharedClock, seed: u64) -> Self {
         let settings = &config.clock;
         let servers = settings.ntp.iter().zip(0..);
-        let time = |kind: PlatformKind, id: &PlatformId| PlatformTime {
+        let time = |id: &PlatformId| PlatformTime {
             id: id.clone(),
             name: Arc::from(format!("platform {id}")),
-            endpoint: endpoint(kind),
+            endpoint: endpoint(config, id),
+            is_missing: false,
             told: Sharpened::default(),
             is_fine: false,
             dated: Sharpened::default(),
@@ -84,11 +86,7 @@ impl Sources {
                     Server::new(address.clone(), Arc::clone(clock), seed.wrapping_add(place))
                 })
                 .collect(),
-            platforms: config
-                .platforms
-                .iter()
-                .map(|(id, platform)| (id.clone(), time(platform.kind, id)))
-                .collect(),
+            platforms: config.platforms.keys().map(|id| (id.clone(), time(id))).collect(),
             is_platform: settings.platform,
             doubt: settings.max_drift / 2,
             every: settings.every,
@@ -96,8 +94,11 @@ impl Sources {
         }
     }
 
-    /// Forgets what was learnt of the platforms' time.
+    /// Forgets what was learnt of the time.
     pub(super) fn forget(&mut self) {
+        if let Some(chrony) = &mut self.chrony {
+            chrony.doubt();
+        }
         for platform in self.platforms.values_mut() {
             platform.told.forget();
             platform.dated.forget();
@@ -112,7 +113,7 @@ impl Sources {
         from: Moment,
     ) -> Vec<SourceReport> {
         let mut asked: Vec<BoxFuture<'_, SourceReport>> = Vec::new();
-        if let Some(chrony) = &self.chrony {
+        if let Some(chrony) = &mut self.chrony {
             asked.push(ask_chrony(chrony).boxed());
         }
         asked.extend(self.servers.iter_mut().map(|server| ask_server(server).boxed()));
@@ -128,13 +129,13 @@ impl Sources {
     }
 }
 
-async fn ask_chrony(chrony: &Chrony) -> SourceReport {
+async fn ask_chrony(chrony: &mut Chrony) -> SourceReport {
     let answer = chrony.ask().await;
     let source: Arc<str> = Arc::from("chrony");
     let detail = answer.as_ref().ok().map(|sample| format!("it follows {}", sample.follows));
     let read = answer.map_err(|error| error.to_string()).map(|sample| {
         let source = Arc::clone(&source);
-        Reading { source, platform: None, lead: sample.lead, at: sample.at, stratum: Some(sample.stratum) }
+        told(source, sample.lead, sample.at, sample.stratum)
     });
     SourceReport { source, read, named: false, warning: None, detail }
 }
@@ -150,9 +151,14 @@ async fn ask_server(server: &mut Server) -> SourceReport {
     });
     let read = answer.map_err(|error| error.to_string()).map(|sample| {
         let source = Arc::clone(&source);
-        Reading { source, platform: None, lead: sample.lead, at: sample.at, stratum: Some(sample.stratum) }
+        told(source, sample.lead, sample.at, sample.stratum)
     });
     SourceReport { source, read, named: true, warning, detail: None }
+}
+
+/// What chrony or a time server says.
+fn told(source: Arc<str>, lead: Interval, at: Moment, stratum: u8) -> Reading {
+    Reading { source, platform: None, lead, at, stratum: Some(stratum), contradicts_itself: false }
 }
 
 /// How a platform is to be asked.
@@ -195,21 +201,23 @@ impl PlatformTime {
         let now = poll.clock.moment();
         let best = self.best();
         let is_old = best.known().is_none_or(|(_, at)| now.since(at) > poll.every);
-        let is_vague = best.doubt(now).is_none_or(|doubt| doubt > poll.doubt);
+        let is_vague = !best.contradicts_itself() && best.doubt(now).is_none_or(|doubt| doubt > poll.doubt);
         is_old || is_vague || (is_first && self.endpoint.is_some())
     }
 
     /// Why there is no answer at all; or of one, why only its `Date` can be used.
     async fn poll(&mut self, client: &Client, from: Moment) -> Result<Result<(), String>, String> {
-        let answer = client.ask_time(self.endpoint.map(|endpoint| endpoint.path)).await;
+        let answer = client.ask_time(self.endpoint.as_ref().map(|endpoint| &*endpoint.path)).await;
         self.take_dates(client, from);
         let answer = answer?;
         let shown = |time| dates::Shown { sent: answer.sent, received: answer.received, time };
         self.round_trip = Some(answer.received.since(answer.sent));
-        let Some(endpoint) = self.endpoint else { return Ok(Ok(())) };
-        let told = if answer.is_ok { dates::of_body(&answer.body, endpoint.field) } else { None };
+        let Some(endpoint) = &self.endpoint else { return Ok(Ok(())) };
+        let is_ok = answer.status == StatusCode::OK;
+        self.is_missing = answer.status == StatusCode::NOT_FOUND;
+        let told = if is_ok { dates::of_body(&answer.body, endpoint.field) } else { None };
         let Some((time, is_fine)) = told else {
-            return Ok(Err(format!("{} tells no time", endpoint.path)));
+            return Ok(Err(format!("{} tells no time (status {})", endpoint.path, answer.status.as_u16())));
         };
         // As long as it was never seen to tell parts of a second it may be cutting them off.
         self.is_fine |= is_fine;
@@ -239,10 +247,22 @@ impl PlatformTime {
     }
 
     fn report(&self, failure: Option<String>) -> SourceReport {
-        let restarts = self.told.restarts().max(self.dated.restarts());
-        let warning = (restarts >= RESTARTS).then(|| {
-            format!("{}: several servers answer under its name, and their clocks differ", self.name)
-        });
+        let contradicts_itself = self.best().contradicts_itself();
+        let warning = if contradicts_itself {
+            Some(format!(
+                "{}: its answers contradict each other, so that several servers with different clocks answer under its name, \
+                 or its clock or this machine's was just put right; none of them is believed alone",
+                self.name
+            ))
+        } else {
+            let missing = self.endpoint.as_ref().filter(|_| self.is_missing);
+            missing.map(|endpoint| {
+                format!(
+                    "{}: {} {}; until then only the dates of its answers tell its time",
+                    self.name, endpoint.path, endpoint.remedy
+                )
+            })
+        };
         let read = match self.best().known() {
             Some((lead, at)) => Ok(Reading {
                 source: Arc::clone(&self.name),
@@ -250,6 +270,7 @@ impl PlatformTime {
                 lead,
                 at,
                 stratum: None,
+                contradicts_itself,
             }),
             None => Err(failure.unwrap_or_else(|| "no answer of it carries a fresh date".to_owned())),
         };
@@ -258,10 +279,7 @@ impl PlatformTime {
 }
 
 fn note(name: &str, took: Took) {
-    if took == Took::Restarted {
-        tracing::warn!(
-            source = name,
-            "its time contradicts what it said before; only the last answer counts"
-        );
+    if took == Took::Contradicts {
+        tracing::warn!(source = name, "its time contradicts what it said before; neither is believed alone");
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::{
 const SILENT: u32 = 3;
 
 /// What the alert is about.
-pub(super) const SCOPE: &str = "clock";
+pub(in crate::engine) const SCOPE: &str = "clock";
 
 /// The event of what is known.
 pub(super) fn clock(judged: &Judged, at: DateTime<Utc>) -> ClockEvent {

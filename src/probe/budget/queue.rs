@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::Purse;
+use super::{Family, Purse};
 use crate::domain::Tier;
 
 /// Requests given away by rank for each one given away by age.
@@ -29,8 +29,10 @@ pub(crate) struct Applicant {
     pub(crate) cadence: Duration,
     /// When its last probe started, or its first one was due.
     pub(crate) last: Instant,
-    /// Requests that a probe of it will probably send.
+    /// Requests that a probe of it will probably send where nobody else asks what it asks first.
     pub(crate) requests: u32,
+    /// Those that ask the same first, where one answer serves all.
+    pub(crate) family: Option<Family>,
 }
 
 /// One that waits.
@@ -152,7 +154,7 @@ mod tests {
 
     fn applicant(place: usize, tier: Tier, troubled: bool, last: Instant) -> Applicant {
         let (interval, cadence) = (if troubled { seconds(1) } else { seconds(5) }, seconds(5));
-        Applicant { place, troubled, tier, interval, cadence, last, requests: 1 }
+        Applicant { place, troubled, tier, interval, cadence, last, requests: 1, family: None }
     }
 
     fn push(queue: &mut Queue, applicant: Applicant, now: Instant) -> oneshot::Receiver<Purse> {

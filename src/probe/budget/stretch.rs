@@ -149,7 +149,16 @@ mod tests {
 
     fn applicant(last: Instant) -> Applicant {
         let (interval, cadence) = (seconds(5), seconds(5));
-        Applicant { place: 3, troubled: false, tier: Tier::One, interval, cadence, last, requests: 1 }
+        Applicant {
+            place: 3,
+            troubled: false,
+            tier: Tier::One,
+            interval,
+            cadence,
+            last,
+            requests: 1,
+            family: None,
+        }
     }
 
     /// A person who reads `every 11 s, not 5 s` must not read `every 12 s` a second later, and must read when it is over.

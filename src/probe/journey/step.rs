@@ -33,6 +33,10 @@ use crate::{
 /// The longest captured value, in bytes; a longer one is no id or token but a mistake.
 const CAPTURE_CAP: usize = 8 * 1024;
 
+/// Limits of a step for which it waits for the answer that another component asks for: that one's own, and another where
+/// its login is renewed.
+const PATIENCE: u32 = 2;
+
 /// The longest name of who serves, in characters.
 const SERVED_BY_CAP: usize = 64;
 
@@ -44,6 +48,16 @@ pub(super) struct Outcome {
     pub(super) captures: Vec<(String, String)>,
     pub(super) served_by: Option<String>,
     pub(super) signals: Signals,
+}
+
+/// How a step comes to its answer.
+enum Listing {
+    /// It asks for itself alone.
+    None,
+    /// It shares an answer.
+    Part(Part),
+    /// Whoever asked for it did not bring it in this time.
+    Late(Span),
 }
 
 /// What became of one attempt.
@@ -60,6 +74,8 @@ struct Attempt {
     route: Option<Arc<Route>>,
     /// An answer came that is no error of the server's: polling may only have come too early.
     is_early: bool,
+    /// The answer says that it cannot show this component, of which others may see something by it.
+    is_unseen: bool,
     /// What was refused with a 401 that the step does not expect.
     refused: Option<Pass>,
     /// When the request was sent that was let in, where an earlier one had to log in anew.
@@ -91,9 +107,14 @@ impl Journey {
     pub(super) async fn step(&self, place: usize, way: Way<'_>) -> Outcome {
         let step = &self.component.journey[place];
         let lead = match self.listing(place, way).await {
-            Some(Part::Follow(listed)) => return self.follow(place, &listed, way.vars),
-            Some(Part::Lead(lead)) => Some(lead),
-            None => None,
+            Listing::Part(Part::Follow(listed)) => return self.follow(place, &listed, way.vars),
+            Listing::Part(Part::Lead(lead)) => Some(lead),
+            Listing::Late(span) => {
+                let failure = Some(Failure::ours("the shared answer did not come in time"));
+                let attempt = Attempt { failure, ..Attempt::default() };
+                return self.outcome(place, attempt, span, Signals::default());
+            }
+            Listing::None => None,
         };
         let mut leave = self.leave(step, way).await;
         let mut start = self.clock.moment();
@@ -159,21 +180,26 @@ impl Journey {
         }
     }
 
-    /// What a step whose answer is shared is to do; `None` for every other.
-    async fn listing(&self, place: usize, way: Way<'_>) -> Option<Part> {
+    /// What a step is to do whose answer may be shared.
+    async fn listing(&self, place: usize, way: Way<'_>) -> Listing {
         let (step, plan) = (&self.component.journey[place], &self.plans[place]);
-        let age = step.shared?;
+        let Some(age) = step.shared else { return Listing::None };
         let key = match (&plan.listing, &step.action) {
-            (Some(key), _) => key.clone(),
+            (Some(key), _) => Some(key.clone()),
             // A request that cannot be made says so when it is tried.
             (None, Action::Http(action)) => {
-                Key::of(&plan::ask(&self.client, action, way.vars).ok()?, step.timeout)
+                plan::ask(&self.client, action, way.vars).ok().map(|ask| Key::of(&ask, step.timeout))
             }
-            _ => return None,
+            _ => None,
         };
-        let after = plan.looked.renew(self.clock.moment());
-        let need = Need { after, fresh: way.not_before.is_some(), age };
-        Some(self.client.listings.join(&key, need, &*self.clock).await)
+        let Some(key) = key else { return Listing::None };
+        let begun = self.clock.moment();
+        let need = Need { after: plan.looked.renew(begun), fresh: way.not_before.is_some(), age };
+        let part = self.client.listings.join(&key, need, &*self.clock);
+        match timeout(step.timeout.saturating_mul(PATIENCE), part).await {
+            Ok(part) => Listing::Part(part),
+            Err(_) => Listing::Late(Span::new(begun, self.clock.moment())),
+        }
     }
 
     /// Looks at an answer that another component asked for. It costs no request, and says nothing of the platform that the
@@ -288,8 +314,9 @@ impl Journey {
         let mut attempt = match &reply {
             Ok(reply) => self.weigh(place, reply, &ask.target.url, way.vars, progress.timings.total),
             Err(failure) => {
-                let reached = failure.kind == Kind::Answer;
-                let signals = Signals { reached, answered: reached, ..Signals::default() };
+                let answered = failure.kind == Kind::Answer;
+                let reached = answered || progress.is_met;
+                let signals = Signals { reached, answered, ..Signals::default() };
                 Attempt { failure: Some(failure.clone()), signals, ..Attempt::default() }
             }
         };
@@ -323,7 +350,9 @@ impl Journey {
             Ok(stream) => {
                 drop(stream);
                 let answer = Answer { status: 0, headers: &[], body: b"", latency: timings.total, vars };
-                let failure = expectations(&self.component.journey[place], &Scope::new(&answer));
+                let (step, scope) = (&self.component.journey[place], Scope::new(&answer));
+                let mut failure = expectations(step, &scope);
+                look_away(step, &scope, &mut failure);
                 let signals = Signals { reached: true, ..Signals::default() };
                 Attempt { timings, failure, signals, ..Attempt::default() }
             }
@@ -369,8 +398,9 @@ impl Journey {
         let answer =
             Answer { status: reply.status.as_u16(), headers: &headers, body: &reply.body, latency, vars };
         let scope = Scope::new(&answer);
-        attempt.failure =
-            if step.expect.is_empty() { unwell(reply, url) } else { expectations(step, &scope) };
+        attempt.failure = if step.expect.is_empty() { unwell(reply, url) } else { None }
+            .or_else(|| expectations(step, &scope));
+        attempt.is_unseen = look_away(step, &scope, &mut attempt.failure);
         if let Some(pass) = &reply.pass {
             self.heed_the_door(&mut attempt, reply, pass);
         }
@@ -442,7 +472,8 @@ fn shut_out(refusal: &platform::Refusal) -> Failure {
 /// trying in its turn would make the last of them wait for all.
 fn publish(lead: Lead, attempt: &mut Attempt, span: Span) {
     let listed = attempt.listed.take();
-    let ours = |failure: &&Failure| listed.is_none() || failure.kind == Kind::Ours;
+    let is_unseen = attempt.is_unseen;
+    let ours = |failure: &&Failure| listed.is_none() || (failure.kind == Kind::Ours && !is_unseen);
     let outcome = match attempt.failure.as_ref().filter(ours) {
         Some(failure) => Err(failure.clone()),
         None => match listed {
@@ -475,6 +506,13 @@ fn unwell(reply: &Reply, asked: &Url) -> Option<Failure> {
 fn expectations(step: &Step, scope: &Scope<'_>) -> Option<Failure> {
     let broken = step.expect.iter().find_map(|expression| scope.holds(expression).err())?;
     Some(Failure { kind: Kind::Answer, reason: clean(&broken, LONGEST) })
+}
+
+/// Whether the answer cannot show the component, as the step's `blind` tells: then it says nothing of it, good or bad.
+fn look_away(step: &Step, scope: &Scope<'_>, failure: &mut Option<Failure>) -> bool {
+    let Some(blind) = step.blind.as_ref().filter(|blind| scope.holds(blind).is_ok()) else { return false };
+    *failure = Some(Failure::ours(&format!("cannot be seen here: {}", blind.source())));
+    true
 }
 
 /// Splits `host:port`, with an IPv6 address in brackets.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{StepReport, Tier, Verdict},
     probe::{
-        budget::{Applicant, Application, Purse},
+        budget::{Applicant, Application, Family, Purse},
         doubt::{Canary, Sight, Sights, Witness},
         journey::{Gate, Judged, Leftovers, Order, Signals},
     },
@@ -38,6 +38,8 @@ pub(super) struct Beat {
     pub(super) requests: u32,
     /// How many of them clean up.
     pub(super) clean_ups: u32,
+    /// Those that ask the same first and are given one answer.
+    pub(super) family: Option<Family>,
     pub(super) cadence: Duration,
     /// The longest that its health step may take.
     pub(super) patience: Duration,
@@ -236,6 +238,7 @@ impl Beat {
             last: state.last_start.unwrap_or(self.begun),
             // The health step alone, while it fails; what comes after it once it passes goes before other starts.
             requests: if pace.burst && pace.health_only { 1 } else { state.requests },
+            family: self.family,
         }
     }
 

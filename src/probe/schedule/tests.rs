@@ -130,7 +130,7 @@ fn begin(
     clock: RuntimeClock,
     members: &[(usize, Duration, Arc<Scripted>)],
 ) -> (ScheduleHandle, mpsc::Receiver<ProbeOutput>) {
-    begin_beside(clock, members, Witness::new([]))
+    begin_beside(clock, members, Witness::of(&[], &[]))
 }
 
 /// The same on a machine with this witness of its name resolution.
@@ -155,6 +155,7 @@ fn begin_beside(
                 cadence: *cadence,
                 patience: PATIENCE,
                 listing: None,
+                shared: None,
                 prober,
             })
         })
@@ -466,18 +467,24 @@ async fn when_all_platforms_fail_at_one_instant_the_verdict_is_blind() {
 /// alone gets no word among others, and one that does not exist, are the platform's.
 #[tokio::test(start_paused = true)]
 async fn name_resolution_gone_altogether_is_our_own() {
-    use crate::probe::resolve::{NoAddress, NoName, Resolver};
+    use crate::probe::{
+        doubt::Nameservers,
+        resolve::{NoAddress, NoName, Resolver},
+    };
     let ask = |host: &str| match host {
         "known" => Ok(vec![std::net::IpAddr::from([127, 0, 0, 1])]),
         _ => Err(NoAddress { why: NoName::NoWord, text: "temporary".to_owned() }),
     };
     for (names, unresolved, verdict) in [
+        (vec!["gone.com", "gone.org"], true, Verdict::Blind),
         (vec!["gone"], true, Verdict::Blind),
         (vec!["gone", "known"], true, Verdict::Down),
         (vec!["gone"], false, Verdict::Down),
     ] {
         let clock = clock();
-        let witness = Witness::asking(names.iter().map(|name| (*name).to_owned()), Resolver::asking(ask));
+        let names_asked = names.iter().map(|name| (*name).to_owned());
+        // No nameserver can be reached.
+        let witness = Witness::asking(names_asked, Resolver::asking(ask), Nameservers::At(Vec::new()));
         let fails =
             Scripted::new(clock, move |_, _, _| (millis(10), Judged { unresolved, ..unreachable_now() }));
         let (handle, mut outputs) = begin_beside(clock, &[(0, Duration::from_secs(1), fails)], witness);

@@ -19,7 +19,8 @@ use crate::config::model::CallEnd;
 /// Answers to one INVITE that are taken for calls of their own; more come from nobody who means well.
 const FORKS: usize = 8;
 
-/// How long an INVITE that nobody has heard is still listened for once the step has given up.
+/// How long an INVITE is still listened for once the step has given up: one that nobody has heard, and one whose CANCEL was
+/// taken and whose peer owes it an end.
 const LATE: Duration = Duration::from_secs(8);
 
 /// A call.
@@ -93,7 +94,9 @@ impl Call {
         if self.invite.is_answered() {
             return;
         }
-        if self.invite.was_heard() {
+        if self.cancel.as_ref().is_some_and(Transaction::is_answered) {
+            self.invite.must_end(now + LATE);
+        } else if self.invite.was_heard() {
             self.cancel(now);
         } else {
             self.invite.quieten(now + LATE);
@@ -112,6 +115,11 @@ impl Call {
             }
             _ => last,
         }
+    }
+
+    /// Whether the other side knows of it.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.invite.was_heard()
     }
 
     /// How far it came, in words, for a step whose time is up.
@@ -227,6 +235,12 @@ impl Exchange for Call {
         let mut others = others.filter(|transaction| transaction.is_answered_by(&response));
         let Some(transaction) = others.next() else { return false };
         transaction.heard(&response, now);
+        if self.given_up
+            && !self.invite.is_done()
+            && self.cancel.as_ref().is_some_and(Transaction::is_answered)
+        {
+            self.invite.must_end(now + LATE);
+        }
         true
     }
 

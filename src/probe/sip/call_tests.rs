@@ -247,3 +247,25 @@ async fn an_invite_that_nobody_hears_is_sent_seven_times() {
         assert!(call.answer().is_none());
     }
 }
+
+/// A peer that takes the CANCEL owes the call an end; it is not waited for as long as for an answer that may be lost.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_cancel_was_taken_is_not_waited_for_without_end() {
+    for hangs_up_first in [true, false] {
+        let (mut call, invite, now) = placed(CallEnd::Complete, true);
+        call.take(answer(&invite, "180 Ringing", "a"), now);
+        if hangs_up_first {
+            call.hang_up(now);
+        } else {
+            call.cancel(now);
+        }
+        let sent = out(&mut call);
+        call.take(answer(&sent[0], "200 OK", "a"), now);
+        call.hang_up(now);
+        assert!(!call.is_over(), "its 487 may be under way");
+        let due = call.due().unwrap();
+        assert_eq!(due, now + LATE);
+        call.tick(due);
+        assert!(call.is_over());
+    }
+}

@@ -28,6 +28,8 @@ pub(crate) struct Transaction {
     /// When it is sent again; `None` where the transport does that, or where an INVITE was heard.
     again_at: Option<Instant>,
     ends_at: Instant,
+    /// An INVITE that was heard may ring as long as it likes.
+    may_ring: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ impl Transaction {
             interval: T1,
             again_at: again.then(|| now + T1),
             ends_at: now + LONGEST,
+            may_ring: method == Method::Invite,
         }
     }
 
@@ -99,9 +102,7 @@ impl Transaction {
 
     /// When [`Self::tick`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
-        // An INVITE that was heard may ring as long as it likes.
-        let ends =
-            (!(self.method == Method::Invite && self.state == State::Proceeding)).then_some(self.ends_at);
+        let ends = (!(self.may_ring && self.state == State::Proceeding)).then_some(self.ends_at);
         (!self.is_done()).then(|| self.again_at.into_iter().chain(ends).min())?
     }
 
@@ -118,6 +119,12 @@ impl Transaction {
         self.interval = (self.interval * 2).min(longest);
         self.again_at = Some(now + self.interval);
         true
+    }
+
+    /// An answer to it must come until then, also while it rings.
+    pub(crate) fn must_end(&mut self, at: Instant) {
+        self.may_ring = false;
+        self.ends_at = at;
     }
 
     /// Sends it no more, and goes on listening until then.

@@ -123,6 +123,7 @@ impl Link {
         let connector = client.trust.connector_without_protocols().await?;
         let begun = client.clock.moment();
         let stream = connector.connect(name, stream).await.map_err(|error| Failure::handshake(&error))?;
+        progress.is_met = true;
         progress.timings.tls = Some(client.clock.moment().since(begun));
         Ok(Self { local, channel: Channel::Stream { stream: Box::new(stream), held } })
     }

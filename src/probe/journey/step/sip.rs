@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Attempt, expectations};
+use super::{Attempt, expectations, look_away};
 use crate::{
     config::model::SipAction,
     expression::{Answer, Scope, SipWords},
@@ -28,11 +28,12 @@ impl Journey {
             Ok(ask) => ask,
             Err(failure) => return Attempt { failure: Some(failure), ..Attempt::default() },
         };
-        let reply = self.client.sip(ask, action.method, limit).await;
+        let reply = self.client.sip(ask, action.method, limit, &self.plans[place].endings).await;
         let response = match reply.answer {
             Ok(response) => response,
             Err(failure) => {
-                let signals = Signals { reached: failure.kind == Kind::Answer, ..Signals::default() };
+                let signals =
+                    Signals { reached: failure.kind == Kind::Answer || reply.is_met, ..Signals::default() };
                 return Attempt {
                     timings: reply.timings,
                     failure: Some(failure),
@@ -56,8 +57,9 @@ impl Journey {
         };
         let words = SipWords { reason: &response.reason, contact_host: contact_host.as_deref() };
         let scope = Scope::of_sip(&answer, words);
-        attempt.failure = refused(&response, action.any_answer)
-            .or_else(|| expectations(&self.component.journey[place], &scope));
+        let step = &self.component.journey[place];
+        attempt.failure = refused(&response, action.any_answer).or_else(|| expectations(step, &scope));
+        look_away(step, &scope, &mut attempt.failure);
         self.read(place, &scope, &mut attempt);
         attempt
     }

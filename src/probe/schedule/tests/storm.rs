@@ -210,6 +210,7 @@ async fn ride_out(seed: u64) -> (Arc<World>, Outcome) {
                 cadence,
                 patience: PATIENCE,
                 listing: None,
+                shared: None,
                 prober,
             })
         })
@@ -233,7 +234,7 @@ async fn ride_out(seed: u64) -> (Arc<World>, Outcome) {
         Measurement::new(roster, Thresholds { failure: two, ratio: None, success: two }, seed);
     let shared: SharedClock = Arc::new(clock);
     let (out, mut outputs) = mpsc::channel(4_096);
-    let witness = Arc::new(Witness::new([]));
+    let witness = Arc::new(Witness::of(&[], &[]));
     let handle = start(members, platforms, &Canary::new(&[]), &witness, &shared, seed, out);
     let mut outcome = Outcome::default();
     let mut paces: Vec<Option<Pace>> = vec![None; COMPONENTS];
