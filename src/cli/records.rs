@@ -160,6 +160,8 @@ fn stamp(epoch: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
     use super::*;
 
     #[test]

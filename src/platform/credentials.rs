@@ -143,13 +143,12 @@ impl Credentials {
 
 /// Where the beginning of a secret stands whose rest was cut off: at the end of the text, or before a `…`.
 fn cut_off(text: &str, secret: &str) -> Option<Range<usize>> {
-    let ends = text.match_indices('…').map(|(at, _)| at).chain([text.len()]);
-    ends.filter_map(|end| {
+    let mut ends = text.match_indices('…').map(|(at, _)| at).chain([text.len()]);
+    ends.find_map(|end| {
         let longest = (SHORTEST..secret.len()).rev().filter(|length| secret.is_char_boundary(*length));
         let length = longest.into_iter().find(|length| text[..end].ends_with(&secret[..*length]))?;
         Some(end - length..end)
     })
-    .next()
 }
 
 impl fmt::Debug for Credentials {

@@ -135,6 +135,7 @@ mod tests {
         quota(&headers)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be nothing")]
     const fn of(remaining: u64, reset: u64, limit: Option<u64>, window: Option<u64>) -> Option<Quota> {
         let window = match window {
             Some(window) => Some(Duration::from_secs(window)),

@@ -107,6 +107,8 @@ impl Used {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
     use std::num::NonZeroU32;
 
     use super::*;

@@ -102,6 +102,8 @@ pub(super) fn basic(header: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
     use super::*;
 
     #[test]

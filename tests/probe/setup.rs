@@ -48,7 +48,7 @@ pub(crate) fn step(name: &str, action: Action) -> Step {
         onset_at: None,
         restored_at: None,
         shared: None,
-        requires: Default::default(),
+        requires: warroom::config::presets::Requirement::default(),
     }
 }
 

@@ -113,7 +113,7 @@ fn held_back(scene: &mut Scene) {
         |name: &str, health, after| Link { name: name.to_owned(), health, restored_after_seconds: after };
     outage.links = vec![link("flow status", true, Some(12.0)), link("CRM lookup: query", false, None)];
     outage.verdict = Verdict::Degraded;
-    outage.reason = "dependency CRM lookup: query: no answer within 5 s".to_owned();
+    "dependency CRM lookup: query: no answer within 5 s".clone_into(&mut outage.reason);
     scene.phase("ivr", Phase::Down, Some(outage));
     let chain = ChainHealth {
         links: vec![link("flow status", true, Some(12.0)), link("CRM lookup: query", false, Some(41.0))],
