@@ -355,7 +355,7 @@ fn io_cause(error: &hyper::Error) -> Option<&std::io::Error> {
     None
 }
 
-/// What came in place of an answer: HTTP/2's RST_STREAM or GOAWAY (RFC 9113 sections 6.4 and 6.8), or what breaks its rules.
+/// What came in place of an answer: HTTP/2's `RST_STREAM` or `GOAWAY` (RFC 9113 sections 6.4 and 6.8), or what breaks its rules.
 fn h2_cause(error: &hyper::Error) -> Option<(&h2::Error, h2::Reason)> {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
