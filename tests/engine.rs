@@ -222,6 +222,32 @@ fn time_in_which_the_machine_slept_is_a_gap_and_confirms_nothing() {
     running.stop();
 }
 
+/// Who examines the chain in the middle of an outage must not change what is measured: the findings come beside the probes.
+#[test]
+fn an_examination_comes_as_one_event_and_measures_nothing() {
+    let (address, works) = platform();
+    let running = Running::start(config_for(address), Arc::new(SystemClock));
+    wait_for(&running.events, "the component is up", |event| is_phase(event, Phase::Up));
+    works.store(false, Ordering::SeqCst);
+    wait_for(&running.events, "the component is down", |event| is_phase(event, Phase::Down));
+    assert!(running.remote.command(warroom::domain::Command::Diagnose));
+    let mut probes = 0;
+    let event = wait_for(&running.events, "the findings", |event| {
+        probes += u32::from(matches!(event, Event::Probe(_)));
+        matches!(event, Event::Diagnosis(_))
+    });
+    let Event::Diagnosis(diagnosis) = &*event else { panic!("{event:?}") };
+    let failed = |finding: &warroom::domain::diagnosis::Finding| {
+        finding.area == warroom::domain::diagnosis::Area::Steps
+            && finding.grade == warroom::domain::diagnosis::Grade::Failed
+    };
+    assert!(diagnosis.findings.iter().any(failed), "{diagnosis:#?}");
+    assert!(probes > 0, "measuring went on meanwhile");
+    works.store(true, Ordering::SeqCst);
+    wait_for(&running.events, "it is up again", |event| is_phase(event, Phase::Up));
+    running.stop();
+}
+
 #[test]
 fn a_platform_without_its_secret_is_blind_and_delays_no_other() {
     let (address, works) = platform();

@@ -74,7 +74,7 @@ fn examine(global: &Global, loaded: &Loaded, findings: Vec<Finding>) -> Result<D
             folder: Some(folder),
             clock: start::clock(),
             seed: start::seed(),
-            sessions: std::collections::BTreeMap::new(),
+            clients: Vec::new(),
             lateness: None,
         },
         findings,

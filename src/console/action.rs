@@ -17,6 +17,8 @@ pub enum Action {
     Palette,
     /// Probe the selected component now.
     ProbeNow,
+    /// Examine the whole chain.
+    Diagnose,
     /// Open the selected component.
     Open,
     /// Go back.
@@ -175,6 +177,7 @@ pub const TABLE: &[Entry] = table! {
     Action::Open, "open", "open the component", ["enter"], WAR_ROOM, "open", "Show the journey, dependencies and last recoveries of the selected component.";
     Action::Back, "back", "go back", ["esc"], COMPONENTS, "", "Close what is open; clear the filter; end the zoom.";
     Action::ProbeNow, "probe-now", "probe now", ["p"], COMPONENTS, "probe", "Probe the component at once, besides its schedule.";
+    Action::Diagnose, "diagnose", "examine the whole chain", ["i"], EVERYWHERE, "", "Examine names, TLS, logins, permissions, each step, clock, disk and load once, and say what to do about each trouble.";
     Action::Filter, "filter", "filter", ["/"], WAR_ROOM, "filter", "Show only components whose name, id, platform or state contains a text.";
     Action::Freeze, "freeze", "freeze the screen", ["space"], COMPONENTS, "freeze", "Stop the screen, or follow again; measuring goes on.";
     Action::Zoom, "zoom", "zoom a panel", ["z"], WAR_ROOM, "zoom", "Show one tier alone, then the events alone, then everything again.";

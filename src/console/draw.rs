@@ -5,6 +5,7 @@
 mod banner;
 mod chain;
 mod detail;
+mod diagnosis;
 mod events;
 mod footer;
 mod header;

@@ -50,6 +50,8 @@ pub enum Overlay {
         /// Which of the matching ones is chosen.
         chosen: usize,
     },
+    /// What the last examination of the whole chain found.
+    Diagnosis,
     /// Themes, with a preview.
     Themes {
         /// The one to return to.
@@ -93,6 +95,8 @@ pub struct State {
     pub zoom: Option<Zoom>,
     /// What lies over the view.
     pub overlay: Option<Overlay>,
+    /// Whether an examination was asked for and has not ended.
+    pub examining: bool,
     /// A remark in the footer, and until when.
     pub remark: Option<(String, Moment)>,
     /// Why there is no engine any longer.
@@ -135,6 +139,7 @@ impl State {
             filtering: false,
             zoom: None,
             overlay: None,
+            examining: false,
             remark: None,
             stopped: None,
             lagging: false,
@@ -181,7 +186,7 @@ impl State {
         self.view == View::WarRoom
             && self.detail.is_none()
             && self.zoom != Some(Zoom::Events)
-            && !matches!(self.overlay, Some(Overlay::Help))
+            && !matches!(self.overlay, Some(Overlay::Help | Overlay::Diagnosis))
     }
 
     /// Whether a text field is open, which takes characters as text.

@@ -48,6 +48,7 @@ fn follow(state: &mut State, drained: Drained) -> Vec<Effect> {
         match item {
             Item::Event(event) => {
                 urgency = urgency.max(urgency_of(&state.picture, &event));
+                state.examining &= !matches!(&*event, Event::Diagnosis(_));
                 state.picture.apply(&event);
             }
             Item::Picture(mut picture) => {
@@ -142,8 +143,11 @@ fn press_filter(state: &mut State, key: KeyEvent) {
 
 fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent, now: Now) -> Vec<Effect> {
     match overlay {
-        Overlay::Help => {
-            press_help(state, key);
+        Overlay::Diagnosis if state.keys.action(state.place(), key) == Some(Action::Diagnose) => {
+            act(state, Action::Diagnose, now)
+        }
+        Overlay::Help | Overlay::Diagnosis => {
+            press_help(state, key, overlay);
             Vec::new()
         }
         Overlay::Palette { input, chosen } => press_palette(state, input, chosen, key, now),
@@ -177,7 +181,8 @@ fn list_action(state: &State, key: KeyEvent) -> Option<Action> {
     state.keys.action(Place::WarRoom, key)
 }
 
-fn press_help(state: &mut State, key: KeyEvent) {
+/// Scrolls or closes the help, or what is read like it.
+fn press_help(state: &mut State, key: KeyEvent, overlay: Overlay) {
     let (line, page) = (state.scroll.get(), state.page.get());
     let closes = matches!(state.keys.action(state.place(), key), Some(Action::Help | Action::Quit));
     if closes || key.code == KeyCode::Esc {
@@ -194,7 +199,7 @@ fn press_help(state: &mut State, key: KeyEvent) {
         (Some(Action::Bottom), _) => usize::MAX,
         _ => line,
     });
-    state.overlay = Some(Overlay::Help);
+    state.overlay = Some(overlay);
 }
 
 fn press_palette(
@@ -253,6 +258,7 @@ pub fn act(state: &mut State, action: Action, now: Now) -> Vec<Effect> {
         Action::Theme => state.overlay = Some(Overlay::Themes { before: state.chosen_theme }),
         Action::Filter => state.filtering = true,
         Action::ProbeNow => return probe_now(state, now),
+        Action::Diagnose => return examine(state, now),
         Action::Open => {
             if let Some(place) = state.selection() {
                 let id = state.shown(now).0.roster.components[place].id.clone();
@@ -311,6 +317,20 @@ fn back(state: &mut State) {
     } else {
         state.zoom = None;
     }
+}
+
+/// Opens what is found, and asks for an examination unless one is under way.
+fn examine(state: &mut State, now: Now) -> Vec<Effect> {
+    if state.stopped.is_some() {
+        state.say("nothing is examined: the engine has stopped", now);
+        return Vec::new();
+    }
+    state.scroll.set(0);
+    state.overlay = Some(Overlay::Diagnosis);
+    if std::mem::replace(&mut state.examining, true) {
+        return Vec::new();
+    }
+    vec![Effect::Command(Command::Diagnose)]
 }
 
 fn probe_now(state: &mut State, now: Now) -> Vec<Effect> {

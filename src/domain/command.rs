@@ -13,4 +13,6 @@ pub enum Command {
         /// Which one.
         component_id: ComponentId,
     },
+    /// Examine the whole chain once; the findings come as one event.
+    Diagnose,
 }

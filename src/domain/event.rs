@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ComponentId, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
-    chain::Link, record::ClockState, time::rfc3339_millis,
+    chain::Link, diagnosis::Diagnosis, record::ClockState, time::rfc3339_millis,
 };
 
 /// One thing that happened. `at` is always the time of emission.
@@ -44,6 +44,8 @@ pub enum Event {
     Platform(PlatformEvent),
     /// Something about warroom itself that a person must know: the disk is full, the canary fails.
     Notice(NoticeEvent),
+    /// The whole chain was examined.
+    Diagnosis(Diagnosis),
 }
 
 /// The roster, sent first.
@@ -410,6 +412,7 @@ impl Event {
             Self::Budget(event) => event.at,
             Self::Platform(event) => event.at,
             Self::Notice(event) => event.at,
+            Self::Diagnosis(event) => event.at,
         }
     }
 
@@ -431,7 +434,8 @@ impl Event {
             | Self::Clock(_)
             | Self::Budget(_)
             | Self::Platform(_)
-            | Self::Notice(_) => None,
+            | Self::Notice(_)
+            | Self::Diagnosis(_) => None,
         }
     }
 }

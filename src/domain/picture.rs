@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
     compliance,
+    diagnosis::Diagnosis,
     event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
     history::{History, Pattern},
 };
@@ -38,6 +39,9 @@ pub struct Picture {
     pub notable: VecDeque<Arc<Event>>,
     /// When the last event was emitted.
     pub last_event_at: Option<DateTime<Utc>>,
+    /// What the last examination of the whole chain found.
+    #[serde(default)]
+    pub diagnosis: Option<Diagnosis>,
     #[serde(skip)]
     places: HashMap<ComponentId, usize>,
 }
@@ -107,6 +111,7 @@ impl Picture {
             notices: BTreeMap::new(),
             notable: VecDeque::new(),
             last_event_at: None,
+            diagnosis: None,
             places: HashMap::new(),
         };
         picture.index();
@@ -185,6 +190,7 @@ impl Picture {
                     Login::Failing => Some(login.reason.clone().unwrap_or_default()),
                 };
             }
+            Event::Diagnosis(diagnosis) => self.diagnosis = Some(diagnosis.clone()),
             Event::Notice(notice) => {
                 if notice.standing {
                     self.notices.insert(notice.about.clone(), notice.clone());
@@ -295,6 +301,7 @@ impl Picture {
         fresh.clock = self.clock.take();
         fresh.notices = std::mem::take(&mut self.notices);
         fresh.notable = std::mem::take(&mut self.notable);
+        fresh.diagnosis = self.diagnosis.take();
         fresh.last_event_at = self.last_event_at;
         *self = fresh;
     }

@@ -9,15 +9,12 @@ mod platforms;
 mod steps;
 mod time;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     clock::SharedClock,
     config::model::Config,
-    domain::{
-        PlatformId,
-        diagnosis::{Diagnosis, Finding},
-    },
+    domain::diagnosis::{Diagnosis, Finding},
     platform::Session,
     probe::{Client, LatenessSnapshot},
 };
@@ -36,8 +33,8 @@ pub struct Examined {
     pub clock: SharedClock,
     /// Feeds jitter.
     pub seed: u64,
-    /// The sessions of a running engine; a platform without one gets its own.
-    pub sessions: BTreeMap<PlatformId, Arc<Session>>,
+    /// The clients of a running engine, whose sessions and budgets are shared; a platform without one gets its own.
+    pub clients: Vec<Arc<Client>>,
     /// How late a running engine's probes start.
     pub lateness: Option<LatenessSnapshot>,
 }
@@ -45,20 +42,22 @@ pub struct Examined {
 /// Examines everything; `findings` are known already and come first. Must be called inside a tokio runtime. Takes as long
 /// as the slowest platform's journeys, one after the other.
 pub async fn diagnose(examined: Examined, mut findings: Vec<Finding>) -> Diagnosis {
-    let Examined { config, folder, clock, seed, mut sessions, lateness } = examined;
+    let Examined { config, folder, clock, seed, clients: running, lateness } = examined;
     let mut random = fastrand::Rng::with_seed(seed);
-    for (id, platform) in &config.platforms {
-        sessions.entry(id.clone()).or_insert_with(|| Session::start(platform, &clock, random.u64(..)));
-    }
     let clients: Vec<Arc<Client>> = config
         .platforms
         .values()
-        .map(|platform| Client::new(platform, Arc::clone(&sessions[&platform.id]), Arc::clone(&clock)))
+        .map(|platform| {
+            if let Some(client) = running.iter().find(|client| *client.platform() == platform.id) {
+                return client.beside(platform);
+            }
+            let session = Session::start(platform, &clock, random.u64(..));
+            Client::new(platform, session, Arc::clone(&clock))
+        })
         .collect();
     // Before anything of ours keeps this machine busy.
     let load = machine::load(lateness, &clock).await;
-    let (hosts, logins) =
-        tokio::join!(hosts::examine(&config, &clock), platforms::logins(&config, &sessions));
+    let (hosts, logins) = tokio::join!(hosts::examine(&config, &clock), platforms::logins(&config, &clients));
     let steps = steps::examine(&config, &clients, &clock).await;
     let (time, disk) =
         tokio::join!(time::examine(&config, &clients, &clock, random.u64(..)), machine::disk(folder, &clock));

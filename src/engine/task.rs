@@ -1,15 +1,17 @@
 //! The task around the core: one loop over reports, requests and time.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
+    task::{JoinError, JoinHandle},
     time::{Instant, MissedTickBehavior},
 };
 
 use super::{
     Request, Setup,
     core::{Beginning, Core, NewPace},
+    diagnose::{Examined, diagnose},
     guard::ClockWatch,
     logins::Logins,
     past::Past,
@@ -19,6 +21,7 @@ use crate::{
     config::model::Config,
     domain::{
         Command, Event, Moment, RecoveryRecord,
+        diagnosis::{Area, Diagnosis, Finding},
         event::{BudgetEvent, Stretched},
         measurement::Thresholds,
     },
@@ -58,6 +61,9 @@ pub(super) struct Task {
     seed: u64,
     requests: mpsc::UnboundedReceiver<Request>,
     store: Store,
+    folder: PathBuf,
+    /// An examination of the whole chain that is under way.
+    examination: Option<JoinHandle<Diagnosis>>,
     logins: Logins,
     /// The last instant at which this task is known to have run.
     awake_at: Moment,
@@ -80,7 +86,7 @@ impl Task {
         requests: mpsc::UnboundedReceiver<Request>,
         store: Store,
     ) -> Self {
-        let Setup { config, clock, seed, folder: _, listeners } = setup;
+        let Setup { config, clock, seed, folder, listeners } = setup;
         let corrected = Corrected::new(clock);
         let watch = ClockWatch::start(&config, &corrected, seed);
         let clock: SharedClock = corrected;
@@ -111,6 +117,8 @@ impl Task {
             seed,
             requests,
             store,
+            folder,
+            examination: None,
             awake_at,
             asleep,
             seen_from: Moment::from_nanos(i64::MIN),
@@ -209,6 +217,10 @@ impl Task {
                     }
                 }
                 round = self.watch.next() => self.watch.take(round, &mut self.core),
+                found = examined(&mut self.examination) => {
+                    self.examination = None;
+                    self.take_diagnosis(found);
+                }
                 taken = probes.reports.recv_many(&mut batch, BATCH), if !probes.reports.is_closed() => {
                     self.notice_gap();
                     for output in batch.drain(..taken) {
@@ -255,10 +267,37 @@ impl Task {
                     schedule.probe_now(place);
                 }
             }
+            Some(Request::Command(Command::Diagnose)) => self.examine(schedule),
             Some(Request::Stored(record)) => self.core.recovery_stored(record, self.clock.now()),
             Some(Request::Health(health)) => self.health(&health),
         }
         false
+    }
+
+    /// Begins to examine the whole chain beside the probes, unless that is under way.
+    fn examine(&mut self, schedule: &ScheduleHandle) {
+        if self.examination.is_some() {
+            return;
+        }
+        let examined = Examined {
+            config: Arc::clone(&self.config),
+            folder: Some(self.folder.clone()),
+            clock: Arc::clone(&self.clock),
+            seed: self.seed,
+            clients: schedule.clients().to_vec(),
+            lateness: Some(schedule.lateness()),
+        };
+        self.examination = Some(tokio::spawn(diagnose(examined, Vec::new())));
+    }
+
+    fn take_diagnosis(&mut self, found: Result<Diagnosis, JoinError>) {
+        let at = self.clock.now().wall;
+        let diagnosis = found.unwrap_or_else(|error| {
+            let what = format!("the examination broke off: {error}");
+            let cure = "try `warroom check --online`, and report what this says";
+            Diagnosis { at, findings: vec![Finding::failed(Area::Config, "warroom", what, cure)] }
+        });
+        self.core.publish(Event::Diagnosis(diagnosis));
     }
 
     fn take(&mut self, output: ProbeOutput, schedule: &ScheduleHandle) {
@@ -336,6 +375,14 @@ impl Task {
 fn set_paces(schedule: &ScheduleHandle, paces: Vec<NewPace>) {
     for (place, pace) in paces {
         schedule.set_pace(place, pace);
+    }
+}
+
+/// The end of an examination; waits for ever when there is none.
+async fn examined(examination: &mut Option<JoinHandle<Diagnosis>>) -> Result<Diagnosis, JoinError> {
+    match examination {
+        Some(examination) => examination.await,
+        None => std::future::pending().await,
     }
 }
 

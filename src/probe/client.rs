@@ -109,7 +109,16 @@ impl Client {
     /// Makes the client of a platform, whose requests carry what `session` says.
     #[must_use]
     pub fn new(platform: &Platform, session: impl Into<Arc<Session>>, clock: SharedClock) -> Arc<Self> {
-        let session = session.into();
+        let budget = Budget::new(platform.rate_limit);
+        Self::with_budget(platform, session.into(), clock, budget)
+    }
+
+    fn with_budget(
+        platform: &Platform,
+        session: Arc<Session>,
+        clock: SharedClock,
+        budget: Arc<Budget>,
+    ) -> Arc<Self> {
         let is_found = platform.login.as_ref().is_some_and(|login| login.discovery.is_some());
         let home = (!is_found).then(|| Arc::new(Home::new(platform.base_url.clone())));
         if home.as_ref().is_some_and(|home| !home.secrets_allowed)
@@ -129,12 +138,26 @@ impl Client {
             line: Line::new(&platform.id, &*clock),
             trust: Trust::new(platform.ca_file.clone()),
             clock,
-            budget: Budget::new(platform.rate_limit),
+            budget,
             listings: Listings::default(),
             dates: Dates::default(),
             is_found,
             known: Mutex::new(Known { home, routes: HashMap::new() }),
         })
+    }
+
+    /// A client with connections of its own on the same session and budget: who looks besides the probes disturbs none of
+    /// theirs. `platform` is this client's own.
+    #[must_use]
+    pub fn beside(&self, platform: &Platform) -> Arc<Self> {
+        let (session, clock) = (Arc::clone(&self.session), Arc::clone(&self.clock));
+        Self::with_budget(platform, session, clock, Arc::clone(&self.budget))
+    }
+
+    /// Its session.
+    #[must_use]
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Whose client it is.

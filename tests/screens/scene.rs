@@ -21,6 +21,7 @@ use warroom::{
         PlatformCard, PlatformId, RecoveryRecord, Roster, Status, StepCard, StepReport, StepState, Tier,
         Timings, Verdict,
         chain::ChainHealth,
+        diagnosis::{Area, Diagnosis, Finding},
         event::{
             BudgetEvent, ClockEvent, OutageView, PhaseEvent, PlatformEvent, ProbeEvent, RecoveryEvent,
             ViolationEvent,
@@ -248,6 +249,27 @@ impl Scene {
     pub(crate) fn recover(&mut self, id: &str, target: f64, measured: f64, status: Status) {
         let record = record(id, self.now.wall, target, measured, status);
         self.send(Event::Recovery(RecoveryEvent { at: self.now.wall, record: Arc::new(record) }));
+    }
+
+    /// An examination of the whole chain has ended.
+    pub(crate) fn examined(&mut self) {
+        let findings = vec![
+            Finding::ok(Area::Names, "api.mypurecloud.com", "2 addresses in 3.1 ms"),
+            Finding::warning(
+                Area::Tls,
+                "api.mypurecloud.com:443",
+                "TLSv1_3, certificate good for 9 days (until 2026-05-24)",
+                "have the certificate renewed before it ends",
+            ),
+            Finding::failed(
+                Area::Permissions,
+                "genesys",
+                "permission architect:flow:view is missing; step `flow` of `ivr` needs it",
+                "give a role of the OAuth client architect:flow:view",
+            ),
+            Finding::ok(Area::Load, "memory", "3.1 of 8.0 GiB available"),
+        ];
+        self.send(Event::Diagnosis(Diagnosis { at: self.now.wall, findings }));
     }
 
     /// A recovery in whose chain something held it back.

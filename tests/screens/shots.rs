@@ -252,6 +252,15 @@ fn chain() {
 }
 
 #[test]
+fn diagnosis() {
+    shoot("diagnosis", None, |scene| {
+        scene.all_up();
+        scene.keys("i");
+        scene.examined();
+    });
+}
+
+#[test]
 fn frozen() {
     shoot("frozen", None, |scene| {
         one_outage(scene);

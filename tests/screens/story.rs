@@ -61,6 +61,25 @@ fn old_values_are_marked() {
     assert!(scene.text(80, 24).contains("up?"), "older than two cadences of 5 s");
 }
 
+/// At three in the morning a person must see that the examination is under way, and then the trouble and its cure first.
+#[test]
+fn an_examination_is_asked_for_once_and_its_troubles_come_first() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    assert!(scene.key(KeyCode::Char('i')).contains(&Effect::Command(Command::Diagnose)));
+    assert!(scene.text(80, 24).contains("examining names"));
+    assert!(!scene.key(KeyCode::Char('i')).contains(&Effect::Command(Command::Diagnose)), "one at a time");
+    scene.examined();
+    let screen = scene.text(80, 24);
+    let (failed, cure) = (screen.find("permission architect:flow:view"), screen.find("do: give a role"));
+    let fine = screen.find("2 addresses in 3.1 ms");
+    assert!(failed.is_some() && failed < cure && cure < fine, "{screen}");
+    assert!(
+        scene.key(KeyCode::Char('i')).contains(&Effect::Command(Command::Diagnose)),
+        "it can be asked for again"
+    );
+}
+
 #[test]
 fn no_data_is_not_a_hundred_percent() {
     let mut scene = Scene::eight();

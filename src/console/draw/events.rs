@@ -12,6 +12,7 @@ use crate::{
     },
     domain::{
         Event, Phase, Picture, Verdict,
+        diagnosis::Grade,
         event::{AlertState, Login, PhaseEvent, Severity},
         time::Now,
     },
@@ -163,6 +164,11 @@ pub(super) fn sentence(
         Event::Platform(_) => ("login works again".to_owned(), role(Role::Text)),
         Event::Notice(notice) if notice.standing => (notice.text.clone(), role(Role::Notice)),
         Event::Notice(notice) => (format!("over: {}", notice.text), role(Role::Text)),
+        Event::Diagnosis(diagnosis) => {
+            let (failed, warned) = (diagnosis.count(Grade::Failed), diagnosis.count(Grade::Warning));
+            let look = if failed > 0 { Role::Bad } else { Role::Text };
+            (format!("diagnosis: {failed} failed, {warned} warnings"), role(look))
+        }
         Event::Alert(alert) if alert.state == AlertState::Resolved => {
             (format!("alert over: {}", alert.reason), role(Role::Text))
         }

@@ -45,7 +45,9 @@ pub(super) fn offers(state: &State) -> Vec<(String, String)> {
         pairs.iter().map(|(key, word)| ((*key).to_owned(), (*word).to_owned())).collect()
     };
     match &state.overlay {
-        Some(Overlay::Help) => return own(&[("Esc", "close"), (&moves(state), "scroll")]),
+        Some(Overlay::Help | Overlay::Diagnosis) => {
+            return own(&[("Esc", "close"), (&moves(state), "scroll")]);
+        }
         Some(Overlay::Palette { .. }) => return own(&[("Enter", "do it"), ("Esc", "close")]),
         Some(Overlay::Themes { .. }) => {
             return own(&[(&moves(state), "preview"), ("Enter", "take it"), ("Esc", "as before")]);

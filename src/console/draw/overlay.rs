@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::ink::Ink;
+use super::{diagnosis, ink::Ink};
 use crate::console::{
     action::TABLE,
     state::{Overlay, State},
@@ -17,6 +17,13 @@ const HELP_KEYS: usize = 17;
 pub(super) fn draw(state: &State, overlay: &Overlay, ink: &mut Ink) {
     match overlay {
         Overlay::Help => help(state, ink),
+        Overlay::Diagnosis => {
+            let width = ink.width().min(diagnosis::WIDEST);
+            let lines = diagnosis::lines(state, usize::from(width).saturating_sub(4));
+            let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+            let mut inside = popup(ink, &diagnosis::title(state), width, height);
+            diagnosis::draw(state, &mut inside, &lines);
+        }
         Overlay::Palette { input, chosen } => {
             let entries: Vec<String> = palette(state, input.value())
                 .iter()

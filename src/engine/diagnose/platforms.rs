@@ -1,10 +1,6 @@
 //! Logins, what they are allowed, and how many requests the config asks of each platform.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
@@ -13,11 +9,9 @@ use crate::{
         model::{Action, Config, Platform},
         presets::Requirement,
     },
-    domain::{
-        PlatformId,
-        diagnosis::{Area, Finding},
-    },
+    domain::diagnosis::{Area, Finding},
     platform::{Description, Session},
+    probe::Client,
 };
 
 /// How long a login may take.
@@ -25,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A token that ends sooner, and is not renewed by itself, is worth a warning.
 const SHORT: Duration = Duration::from_mins(5);
 
-pub(super) async fn logins(config: &Config, sessions: &BTreeMap<PlatformId, Arc<Session>>) -> Vec<Finding> {
+pub(super) async fn logins(config: &Config, clients: &[Arc<Client>]) -> Vec<Finding> {
     let asked = config.platforms.values().filter_map(|platform| {
-        let session = sessions.get(&platform.id)?;
-        Some(async move { login(config, platform, session).await })
+        let client = clients.iter().find(|client| *client.platform() == platform.id)?;
+        Some(async move { login(config, platform, client.session()).await })
     });
     join_all(asked).await.into_iter().flatten().collect()
 }
