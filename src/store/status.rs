@@ -151,8 +151,9 @@ fn is_unseen(
     platform: Option<&PlatformPicture>,
     now: DateTime<Utc>,
 ) -> bool {
+    let interval = platform.map_or(card.cadence, |platform| platform.interval(card));
     let late = component.probed_at.is_some_and(|last| {
-        (now - last).to_std().is_ok_and(|silence| silence > card.cadence.saturating_mul(2) + ALLOWANCE)
+        (now - last).to_std().is_ok_and(|silence| silence > interval.saturating_mul(2) + ALLOWANCE)
     });
     late || component.verdict == Some(Verdict::Blind)
         || platform.is_some_and(|platform| platform.throttled || platform.login_failing.is_some())

@@ -150,7 +150,7 @@ pub(super) fn draw(
     let status = Status::of(card, component);
     let look = theme.status(status);
     let stale = component.outage.is_none()
-        && (list::is_stale(card, component, wall) || list::is_hidden(picture, card));
+        && (list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card));
     let aged = |style: Style| if stale { style.add_modifier(Modifier::DIM) } else { style };
     if selected {
         ink.put(0, y, symbols.selected, theme.style(Role::Title));
