@@ -161,7 +161,7 @@ pub(super) fn sentence(
             format!("login failing: {}", platform.reason.as_deref().unwrap_or("no reason given")),
             role(Role::Blind),
         ),
-        Event::Platform(_) => ("login works again".to_owned(), role(Role::Text)),
+        Event::Platform(_) => ("login works".to_owned(), role(Role::Text)),
         Event::Notice(notice) if notice.standing => (notice.text.clone(), role(Role::Notice)),
         Event::Notice(notice) => (format!("over: {}", notice.text), role(Role::Text)),
         Event::Diagnosis(diagnosis) => {
