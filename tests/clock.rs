@@ -24,6 +24,7 @@ use warroom::{
         record::ClockState,
     },
     engine::{self, Listener, Mailbox, Setup},
+    sim::{self, Scenario},
 };
 
 /// A platform that is right about the time to the second, or ahead by so many milliseconds.
@@ -444,6 +445,74 @@ fn an_alert_that_was_told_long_ago_is_told_as_resolved_after_a_restart() {
         "the alert is over",
         |event| matches!(event, Event::Alert(alert) if alert.scope == "clock" && alert.state == AlertState::Resolved),
     );
+    running.stop();
+}
+
+/// Genesys Cloud and CXone have endpoints that tell the time, behind their logins.
+#[test]
+fn platforms_with_a_date_endpoint_tell_milliseconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            // With an age no `Date` is believed: all that tells the time are the endpoints.
+            let scenario = "demand_login = true\n[[changes]]\nat = \"0s\"\ntarget = \"all\"\nage = \"30s\"";
+            let scenario = Scenario::parse(scenario, "the test's scenario").unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            sim::serve(listener, scenario, Arc::new(SystemClock), 7).await
+        })
+    });
+    let component = |id: &str, platform: &str, step: &str| {
+        format!(
+            r#"
+            [[components]]
+            id = "{id}"
+            platform = "{platform}"
+            tier = 1
+            target_rto = "30s"
+            kind = "api"
+            journey = [{step}]
+            "#
+        )
+    };
+    // Any secret will do.
+    let text = format!(
+        r#"
+        tenant = "clock-test"
+        environment = "sandbox"
+        [clock]
+        chrony = false
+        every = "1s"
+        [platforms.genesys]
+        kind = "genesys"
+        base_url = "http://{address}/genesys"
+        login_url = "http://{address}/genesys"
+        client_id = {{ env = "PATH" }}
+        client_secret = {{ env = "PATH" }}
+        [platforms.cxone]
+        kind = "cxone"
+        base_url = "http://{address}/cxone"
+        login_url = "http://{address}/cxone"
+        access_key_id = {{ env = "PATH" }}
+        access_key_secret = {{ env = "PATH" }}
+        {}{}
+        "#,
+        component(
+            "flow",
+            "genesys",
+            r#"{ name = "any", get = "/api/v2/flows/f", expect = ["status == 200"] }"#
+        ),
+        component("acd", "cxone", r#"{ name = "any", get = "/health", expect = ["status == 200"] }"#),
+    );
+    let config = config::parse(&text, "the test's config").unwrap().config;
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = Running::start(config, Wrong::by(0), folder.path());
+    running.until("both tell milliseconds", |event| {
+        let Event::Clock(clock) = event else { return false };
+        let fine = clock.sources.iter().filter(|source| source.error_ms < 40.0 && source.agrees);
+        fine.map(|source| &*source.name).eq(["platform cxone", "platform genesys"])
+    });
     running.stop();
 }
 

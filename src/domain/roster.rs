@@ -103,7 +103,6 @@ pub struct ComponentCard {
 }
 
 /// One step of a journey.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that do not exclude each other")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCard {
     /// Its name.

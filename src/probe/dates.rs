@@ -89,8 +89,7 @@ impl Client {
         let action = HttpAction {
             method: endpoint.map_or(Method::HEAD, |_| Method::GET),
             url: Template::parse(endpoint.unwrap_or("/")),
-            // CXone answers nobody who does not say what is understood.
-            headers: vec![("accept".to_owned(), Template::parse("application/json"))],
+            headers: Vec::new(),
             body: None,
         };
         let ask = plan::ask(self, &action, &BTreeMap::new()).map_err(|failure| failure.reason)?;

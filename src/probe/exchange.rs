@@ -4,6 +4,8 @@
 //! a second time only when a connection from an earlier probe turns out to be closed before any byte of the answer; the
 //! platform's secrets join it only as it is sent, and nothing is sent without them where they are needed.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -13,7 +15,10 @@ use hyper::{
     header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, LOCATION},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use url::Url;
 
 use super::{
@@ -27,6 +32,9 @@ use crate::{domain::Moment, platform::Pass};
 
 /// The longest body that is read.
 pub(crate) const BODY_CAP: usize = 1024 * 1024;
+
+/// How long the body of a 429 or 401 is waited for, of which the head says what matters.
+const REFUSAL_BODY: Duration = Duration::from_millis(100);
 
 /// The longest head that is read.
 const HEAD_CAP: usize = 64 * 1024;
@@ -218,7 +226,22 @@ impl Client {
         }
         progress.stage = Stage::Reading;
         let (head, body) = response.into_parts();
-        let body = read_body(body).await?;
+        let body = if matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED) {
+            // The head alone says that we may not see: whatever becomes of the body, it is no failure of the component.
+            match timeout(REFUSAL_BODY, read_body(body)).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(_)) | Err(_) => {
+                    return Ok(Reply {
+                        status: head.status,
+                        headers: head.headers,
+                        body: Bytes::new(),
+                        pass,
+                    });
+                }
+            }
+        } else {
+            read_body(body).await?
+        };
         route.pool.put(lease, self.clock.moment());
         Ok(Reply { status: head.status, headers: head.headers, body, pass })
     }
@@ -355,7 +378,7 @@ fn io_cause(error: &hyper::Error) -> Option<&std::io::Error> {
     None
 }
 
-/// What came in place of an answer: HTTP/2's RST_STREAM or GOAWAY (RFC 9113 sections 6.4 and 6.8), or what breaks its rules.
+/// What came in place of an answer: HTTP/2's `RST_STREAM` or `GOAWAY` (RFC 9113 sections 6.4 and 6.8), or what breaks its rules.
 fn h2_cause(error: &hyper::Error) -> Option<(&h2::Error, h2::Reason)> {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

@@ -210,7 +210,7 @@ impl Scene {
     fn spoilt(&self, mut answer: String) -> String {
         match self.state {
             State::Truncated => {
-                answer.truncate(answer.len() / 2);
+                answer.truncate(answer.floor_char_boundary(answer.len() / 2));
                 answer
             }
             State::Html => "<!doctype html><title>Bad gateway</title>\r\n\r\n".to_owned(),

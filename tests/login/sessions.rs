@@ -26,12 +26,15 @@ async fn judge_all(journeys: &[Arc<Journey>]) -> Vec<ProbeReport> {
 #[tokio::test]
 async fn fifty_probes_share_one_login() {
     let (cloud, secrets) = (Cloud::start(), Secrets::new());
-    cloud.set(Mood::Grants { life: 3600, after: Duration::from_millis(300) });
+    cloud.set(Mood::Grants { life: 3600, after: Duration::from_millis(1_500) });
     let config = with_components(&cloud.platform("cloud", &secrets, ""), 50);
     let (session, journeys) = begin(&config, &clock());
     for report in judge_all(&journeys).await {
         assert_eq!(report.verdict, Verdict::Up, "{report:?}");
-        assert!(report.span.length() < Duration::from_millis(250), "the login is no part of it: {report:?}");
+        assert!(
+            report.span.length() < Duration::from_millis(1_400),
+            "the login is no part of it: {report:?}"
+        );
     }
     assert_eq!((cloud.logins(), session.standing()), (1, Standing::Ok));
     let login = &cloud.server.asked()[0];
@@ -115,11 +118,11 @@ async fn a_refused_token_is_renewed_once_for_all() {
     let (session, journeys) = begin(&config, &clock());
     judge_all(&journeys).await;
     cloud.revoke();
-    cloud.set(Mood::Grants { life: 3600, after: Duration::from_millis(400) });
+    cloud.set(Mood::Grants { life: 3600, after: Duration::from_millis(800) });
     for report in judge_all(&journeys).await {
         assert_eq!(report.verdict, Verdict::Up, "{report:?}");
-        assert!(report.latency.unwrap() < Duration::from_millis(350), "{report:?}");
-        assert!(report.steps[0].span.unwrap().length() < Duration::from_millis(350), "{report:?}");
+        assert!(report.latency.unwrap() < Duration::from_millis(750), "{report:?}");
+        assert!(report.steps[0].span.unwrap().length() < Duration::from_millis(750), "{report:?}");
     }
     assert_eq!((cloud.logins(), session.standing()), (2, Standing::Ok));
 }

@@ -165,6 +165,26 @@ async fn credentials_stay_at_the_platforms_origin() {
     }
 }
 
+/// Guarantee 5, whatever becomes of the body: a gateway that throttles may well cut its answers short.
+#[tokio::test]
+async fn a_429_whose_body_is_broken_is_blind_all_the_same() {
+    let head = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 4\r\n";
+    let cut = format!("{head}content-length: 50\r\n\r\n{{\"message\":").into_bytes();
+    let chunks = format!("{head}transfer-encoding: chunked\r\n\r\nno length\r\n").into_bytes();
+    let huge = format!("{head}content-length: 99999999\r\n\r\n").into_bytes();
+    let slow = Act::Slowly(cut.clone(), Duration::from_secs(30), Vec::new());
+    for act in [Act::SendAndClose(cut), Act::SendAndClose(chunks), Act::SendAndClose(huge), slow] {
+        let act = std::sync::Mutex::new(Some(act));
+        let server = Server::start(move |_| act.lock().unwrap().take().unwrap_or(Act::Hang));
+        let mut step = get("ready", "/");
+        step.timeout = Duration::from_secs(2);
+        let judged = judged(&journey(component(at(server.address), vec![step])), Order::default()).await;
+        assert_eq!(judged.signals.throttled, Some(Some(Duration::from_secs(4))));
+        let report = judged.report.unwrap();
+        assert_eq!(report.verdict, Verdict::Blind, "{report:?}");
+    }
+}
+
 /// Guarantee 5: throttled is not down.
 #[tokio::test]
 async fn a_429_is_blind_and_its_wait_is_read_in_both_forms() {

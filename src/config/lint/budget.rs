@@ -215,8 +215,11 @@ fn per_minute(components: &[&Component]) -> f64 {
 /// What makes two shared answers the same.
 fn listing(component: &Component, http: &HttpAction) -> String {
     let mut key = format!("{} {:?}", http.method, http.url.render(&component.vars, Place::Url));
-    let mut add =
-        |text: &Template| key.push_str(&format!(" {:?}", text.render(&component.vars, Place::Plain)));
+    let mut add = |text: &Template| {
+        let text = text.render(&component.vars, Place::Plain).unwrap_or_else(|_| text.source().to_owned());
+        key.push('\n');
+        key.push_str(&text);
+    };
     http.headers.iter().for_each(|(_, text)| add(text));
     match &http.body {
         Some(Body::Text(text)) => add(text),

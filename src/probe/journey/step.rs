@@ -316,7 +316,7 @@ impl Journey {
             Err(failure) => {
                 let answered = failure.kind == Kind::Answer;
                 let reached = answered || progress.is_met;
-                let signals = Signals { reached, answered, ..Signals::default() };
+                let signals = Signals { answered, reached, ..Signals::default() };
                 Attempt { failure: Some(failure.clone()), signals, ..Attempt::default() }
             }
         };
