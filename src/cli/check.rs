@@ -1,5 +1,7 @@
 //! `warroom check`: what is wrong with the config, and with `--online` what is wrong with the whole chain.
 
+use std::pin::pin;
+
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +100,10 @@ fn examine(
         stop: stop.clone(),
     };
     let runtime = start::runtime()?;
-    let diagnosis = runtime.block_on(start::until_signal(&stop, diagnose(examined, findings)));
+    let diagnosis = runtime.block_on(async {
+        let work = pin!(diagnose(examined, findings));
+        start::until_signal(&stop, work).await
+    });
     // A name resolution that still hangs keeps nobody from leaving.
     runtime.shutdown_background();
     Ok(diagnosis?)

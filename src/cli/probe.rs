@@ -1,6 +1,6 @@
 //! `warroom probe COMPONENT`: one journey now.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             let journey = Journey::new(Arc::clone(component), client, Arc::clone(&clock));
             Ok(journey.probe_until(&stop).await.0)
         };
-        start::until_signal(&stop, work).await
+        start::until_signal(&stop, pin!(work)).await
     });
     // A name resolution that still hangs keeps nobody from leaving.
     runtime.shutdown_background();

@@ -1,6 +1,6 @@
 //! What several subcommands do before they begin: find and read the config, take the data folder, make a runtime.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, pin::Pin, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -102,12 +102,11 @@ pub(super) fn clock() -> crate::clock::SharedClock {
 /// which signal it was. Further ones change nothing.
 pub(super) async fn until_signal<T>(
     stop: &CancellationToken,
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
 ) -> std::io::Result<Result<T, u8>> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::pin!(work);
     let number = tokio::select! {
         done = &mut work => return Ok(Ok(done)),
         _ = hang_up.recv() => 1,

@@ -9,6 +9,7 @@ mod verdict;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -205,7 +206,7 @@ impl Journey {
                 }
                 self.settle().await;
             };
-            if before_end(stop, LAST_CLEAN_UP, cleaned).await.is_none() {
+            if before_end(stop, LAST_CLEAN_UP, pin!(cleaned)).await.is_none() {
                 tracing::warn!(component = %self.component.id, "stopped before the clean-up was finished");
             }
             return (report, signals);
@@ -256,10 +257,11 @@ impl Journey {
         }
         for group in &self.groups {
             let rest: Vec<usize> = group.iter().copied().filter(|place| !done.contains(place)).collect();
-            if before_end(stop, LAST_STEPS, run.group(&rest)).await.is_none()
-                || stop.is_cancelled()
-                || run.stopped()
-            {
+            let done = {
+                let group = pin!(run.group(&rest));
+                before_end(stop, LAST_STEPS, group).await
+            };
+            if done.is_none() || stop.is_cancelled() || run.stopped() {
                 break;
             }
             if permit.is_none() {
@@ -492,7 +494,7 @@ impl<'a> Run<'a> {
 async fn before_end<T>(
     stop: &CancellationToken,
     patience: Duration,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let end = async {
         stop.cancelled().await;
