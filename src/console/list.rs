@@ -95,10 +95,16 @@ pub fn worst(picture: &Picture) -> Status {
     cards(picture).map(|(card, component)| Status::of(card, component)).max().unwrap_or(Status::Unobserved)
 }
 
-/// Whether what a row shows is older than two cadences.
+/// Whether what a row shows is older than two cadences, or two of the longer intervals that a short rate budget leaves.
 #[must_use]
-pub fn is_stale(card: &ComponentCard, component: &ComponentPicture, now: DateTime<Utc>) -> bool {
-    component.probed_at.is_some_and(|at| (now - at).to_std().is_ok_and(|age| age > card.cadence * 2))
+pub fn is_stale(
+    picture: &Picture,
+    card: &ComponentCard,
+    component: &ComponentPicture,
+    now: DateTime<Utc>,
+) -> bool {
+    let limit = picture.interval(card).saturating_mul(2);
+    component.probed_at.is_some_and(|at| (now - at).to_std().is_ok_and(|age| age > limit))
 }
 
 /// Whether its platform lets nobody see: it answers 429, or its login fails.
@@ -120,7 +126,7 @@ pub fn is_unseen(
 ) -> bool {
     match Status::of(card, component) {
         Status::Blind | Status::Unobserved => true,
-        Status::Up => is_hidden(picture, card) || is_stale(card, component, now),
+        Status::Up => is_hidden(picture, card) || is_stale(picture, card, component, now),
         _ => false,
     }
 }

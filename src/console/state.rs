@@ -254,8 +254,9 @@ impl State {
         }
         if self.frozen.is_none() {
             for (card, component) in list::cards(&self.picture) {
-                let old_at = component.probed_at.map(|at| at + card.cadence * 2);
-                // A moment later, because a value is old when it is older than two cadences.
+                let limit = self.picture.interval(card).saturating_mul(2);
+                let old_at = component.probed_at.map(|at| at + limit);
+                // A moment later, because a value is old when it is older than two intervals.
                 consider(
                     old_at
                         .and_then(|at| (at - wall).to_std().ok())

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
-    compliance,
+    ComponentCard, ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster,
+    StepReport, Verdict, compliance,
     diagnosis::Diagnosis,
     event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
     history::{History, Pattern},
@@ -89,7 +89,22 @@ pub struct PlatformPicture {
     pub stretched: Vec<Stretched>,
 }
 
+impl PlatformPicture {
+    /// How long there is between two probes of a component in peace: its cadence, or what a short rate budget makes of it.
+    #[must_use]
+    pub fn interval(&self, card: &ComponentCard) -> Duration {
+        let told = self.stretched.iter().find(|stretched| stretched.component_id == card.id);
+        told.map_or(card.cadence, |told| card.cadence.max(Duration::from_millis(told.actual_ms)))
+    }
+}
+
 impl Picture {
+    /// How long there is between two probes of a component, by what is known of its platform.
+    #[must_use]
+    pub fn interval(&self, card: &ComponentCard) -> Duration {
+        self.platforms.get(&card.platform).map_or(card.cadence, |platform| platform.interval(card))
+    }
+
     /// The picture before anything happened.
     #[must_use]
     pub fn new(roster: Arc<Roster>) -> Self {
@@ -223,11 +238,16 @@ impl Picture {
     /// Every start tells every component's phase: those that say nothing new are left out.
     pub fn remember_events(&mut self, events: impl IntoIterator<Item = Arc<Event>>) {
         let mut phases: HashMap<(ComponentId, PathName), Phase> = HashMap::new();
+        let mut budgets: HashMap<PlatformId, (bool, bool)> = HashMap::new();
         self.notable.extend(events.into_iter().filter(|event| match &**event {
             Event::Phase(phase) if phase.phase == Phase::Unobserved => false,
             Event::Phase(phase) => {
                 let path = (phase.component_id.clone(), phase.path.clone());
                 phases.insert(path, phase.phase).unwrap_or(Phase::Up) != phase.phase
+            }
+            Event::Budget(budget) => {
+                let state = (budget.throttled, budget.throttled || budget.stretched.is_empty());
+                budgets.insert(budget.platform.clone(), state) != Some(state)
             }
             event => is_notable(event),
         }));
@@ -252,7 +272,8 @@ impl Picture {
     fn is_repeated(&self, event: &Event) -> bool {
         let Event::Budget(budget) = event else { return false };
         let Some(known) = self.platforms.get(&budget.platform) else { return false };
-        !budget.throttled && !known.throttled && known.stretched.is_empty() == budget.stretched.is_empty()
+        known.throttled == budget.throttled
+            && (budget.throttled || known.stretched.is_empty() == budget.stretched.is_empty())
     }
 
     /// The true time by what is known of the runner's clock, when that shows `wall`: as the engine itself corrects what it
@@ -361,7 +382,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         Environment,
-        event::{BlipEvent, PhaseEvent},
+        event::{BlipEvent, BudgetEvent, PhaseEvent},
     };
 
     #[test]
@@ -400,5 +421,29 @@ mod tests {
         let mut picture = Picture::new(Arc::new(roster));
         picture.remember_events(past);
         assert_eq!(picture.notable, [blip, phase(Phase::Down), phase(Phase::Up)]);
+    }
+
+    /// A platform that asks for a second's wait again and again must not flood the panel.
+    #[test]
+    fn a_throttle_is_one_event_until_it_ends() {
+        let roster = Roster {
+            tenant: "t".to_owned(),
+            environment: Environment::Sandbox,
+            demo: false,
+            window: Duration::from_secs(1),
+            platforms: Vec::new(),
+            components: Vec::new(),
+        };
+        let mut picture = Picture::new(Arc::new(roster));
+        for throttled in [true, true, true, false, true] {
+            picture.apply(&Arc::new(Event::Budget(BudgetEvent {
+                at: DateTime::UNIX_EPOCH,
+                platform: PlatformId::new("p"),
+                throttled,
+                retry_after_ms: throttled.then_some(1_000),
+                stretched: Vec::new(),
+            })));
+        }
+        assert_eq!(picture.notable.len(), 3);
     }
 }

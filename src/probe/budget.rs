@@ -19,6 +19,8 @@ mod purse;
 mod queue;
 mod riders;
 mod stretch;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod window;
 
@@ -51,6 +53,9 @@ const STEP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The longest that clean-up waits: past any throttle.
 const CLEAN_UP_PATIENCE: Duration = Duration::from_mins(6);
+
+/// The longest that a question of our own waits: its answer would come too late to be of use.
+const ASIDE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The longest time between two starts after a throttle, where all would start at once.
 const RESUME_GAP: Duration = Duration::from_millis(50);
@@ -86,6 +91,8 @@ struct Inner {
     next_start: Option<Instant>,
     /// The time that the last start was given for each of its requests.
     pace: Duration,
+    /// The requests that the last start was given.
+    places: u32,
     /// A throttle is over, and those that waited for it start one by one.
     resuming: bool,
     probes: u64,
@@ -98,6 +105,8 @@ pub enum Errand {
     Step,
     /// Clean-up, which waits as long as it must.
     CleanUp,
+    /// A question of our own, which waits for no more than a moment and holds nobody back.
+    Aside,
 }
 
 /// Why a request is not sent: we could not look.
@@ -153,6 +162,7 @@ impl Budget {
             open: 0,
             next_start: None,
             pace: Duration::ZERO,
+            places: 0,
             resuming: false,
             probes: 0,
         };
@@ -206,6 +216,11 @@ impl Budget {
         self.news.notify_waiters();
     }
 
+    /// Whether the platform throttles us.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.lock().throttle.until().is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,6 +260,7 @@ impl Budget {
             + match errand {
                 Errand::Step => STEP_PATIENCE,
                 Errand::CleanUp => CLEAN_UP_PATIENCE,
+                Errand::Aside => ASIDE_PATIENCE,
             };
         let mut pressing = None;
         loop {
@@ -255,11 +271,13 @@ impl Budget {
             let may = self.lock().may_send(purse, now);
             let wake = match may {
                 May::Now => return Ok(()),
-                May::Refused(refusal, _) if errand == Errand::Step => return Err(refusal),
+                May::Refused(refusal, _) if errand != Errand::CleanUp => return Err(refusal),
                 _ if now >= deadline => return Err(may.refusal()),
                 May::Refused(_, until) => until,
                 May::At(_) | May::Later => {
-                    pressing.get_or_insert_with(|| Pressing::new(self));
+                    if errand != Errand::Aside {
+                        pressing.get_or_insert_with(|| Pressing::new(self));
+                    }
                     if let May::At(at) = may { Some(at) } else { None }
                 }
             };
@@ -275,11 +293,19 @@ impl Budget {
         inner.open = inner.open.saturating_sub(1);
         let until = inner.throttle.until();
         inner.told = heard.as_ref().and_then(|heard| heard.quota).or(inner.told);
+        let mut is_looser = false;
         match heard {
             None => {
                 inner.throttle.ended(purse.probe, true);
+                inner.allowance.untold();
+                is_looser = inner.hasten(now);
             }
-            Some(Heard { throttled: true, wait, quota }) => {
+            Some(Heard { home: false, .. }) => {
+                // Another host's word says nothing of this platform.
+                inner.throttle.unasked(purse.probe);
+                is_looser = inner.throttle.is_tried_by(purse.probe);
+            }
+            Some(Heard { throttled: true, wait, quota, .. }) => {
                 let reset = quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
                 inner.allowance.forget();
                 // Where it names no wait, the time until there are more requests is one.
@@ -287,10 +313,14 @@ impl Budget {
             }
             Some(Heard { quota, .. }) => {
                 inner.throttle.answered(sent);
-                if let Some(quota) = quota {
-                    let uncounted = inner.open + inner.reserved;
-                    inner.allowance.told(&quota, uncounted, now);
+                match quota {
+                    Some(quota) => {
+                        let uncounted = inner.open + inner.reserved;
+                        inner.allowance.told(&quota, uncounted, now);
+                    }
+                    None => inner.allowance.untold(),
                 }
+                is_looser = inner.hasten(now);
             }
         }
         let is_news = until != inner.throttle.until();
@@ -298,7 +328,7 @@ impl Budget {
             inner.resume(now);
         }
         drop(inner);
-        if is_news {
+        if is_news || is_looser {
             self.news.notify_waiters();
         }
     }
@@ -381,9 +411,10 @@ impl Inner {
         self.riders.note(applicant, now);
         let places = requests.min(self.window.most()).min(self.allowance.most());
         self.take(places);
-        let uncounted = self.open + self.reserved;
-        self.pace = self.window.pace(now).max(self.allowance.pace(uncounted, now));
-        let mut gap = self.pace.saturating_mul(places);
+        let mut gap = self.gap(places, now);
+        if requests > 0 {
+            (self.places, self.pace) = (places, gap / places.max(1));
+        }
         if self.resuming {
             let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX).max(1);
             gap = gap.max(RESUME_GAP.min(RESUME_WITHIN / waiting));
@@ -395,6 +426,29 @@ impl Inner {
         let since = since.filter(|_| self.throttle.until().is_none());
         self.stretches.note(applicant, since, now);
         (probe, places)
+    }
+
+    /// The time that a start with so many requests is to have for itself.
+    fn gap(&mut self, places: u32, now: Instant) -> Duration {
+        let uncounted = self.open + self.reserved;
+        self.window.gap(places, now).max(self.allowance.gap(places, uncounted, now))
+    }
+
+    /// An answer was heard: where it tells of more than was known, the next start need not wait as long. Whether anybody
+    /// waits who is to look again.
+    fn hasten(&mut self, now: Instant) -> bool {
+        if self.queue.is_empty() && self.pressing == 0 && self.next_start.is_none_or(|next| next <= now) {
+            return false;
+        }
+        if !self.resuming
+            && let Some(next) = self.next_start.filter(|next| *next > now)
+        {
+            let gap = self.gap(self.places, now);
+            if now + gap < next {
+                (self.next_start, self.pace) = (Some(now + gap), gap / self.places.max(1));
+            }
+        }
+        !self.queue.is_empty() || self.pressing > 0
     }
 
     fn take(&mut self, places: u32) {

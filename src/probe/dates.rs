@@ -94,7 +94,7 @@ impl Client {
         };
         let ask = plan::ask(self, &action, &BTreeMap::new()).map_err(|failure| failure.reason)?;
         let purse = self.budget.purse();
-        let slot = purse.admit(Errand::Step).await.map_err(|refusal| refusal.to_string())?;
+        let slot = purse.admit(Errand::Aside).await.map_err(|refusal| refusal.to_string())?;
         let mut toll = Toll::new(&purse, slot);
         let mut progress = Progress::default();
         self.dates.welcome();

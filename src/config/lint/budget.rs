@@ -114,8 +114,20 @@ fn in_peace(components: &[&Component], limit: &Limit<'_>) -> Option<(String, Str
             limit.whose,
             limit.per_minute.floor()
         ),
-        format!("a cadence of {} in place of {} would fit{sharing}", in_words(fitting), in_words(fastest)),
+        cure(components, fastest, fitting, asked) + sharing,
     ))
+}
+
+/// What would fit; tier 1 must be looked at every ten seconds, whatever the budget.
+fn cure(components: &[&Component], fastest: Duration, fitting: Duration, asked: f64) -> String {
+    let first = components.iter().any(|one| one.cadence == fastest && one.tier == Tier::One);
+    if first && fitting >= Duration::from_secs(10) {
+        return format!(
+            "no cadence that tier 1 allows (under 10s) would fit: ask for {} requests a minute, or take fewer steps",
+            asked.ceil()
+        );
+    }
+    format!("a cadence of {} in place of {} would fit", in_words(fitting), in_words(fastest))
 }
 
 /// Bursts that the budget makes so slow that they are hardly any: of one outage, and of a whole tier at once.

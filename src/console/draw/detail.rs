@@ -91,7 +91,7 @@ fn state_lines(
     let look = theme.status(Status::of(card, component));
     let (plain, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let mut first = vec![(format!("{} {}", look.glyph, look.word), look.style)];
-    if list::is_stale(card, component, wall) || list::is_hidden(picture, card) {
+    if list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card) {
         first.push((" ?".to_owned(), look.style));
     }
     if let Some(latency) = component.latency_ms {

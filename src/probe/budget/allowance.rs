@@ -1,6 +1,6 @@
 //! What a platform's own headers still allow, and the pace that makes it last until there is more.
 //!
-//! Invariant: it only ever slows, and for five minutes at most; it is forgotten when its time is over.
+//! Invariant: it only ever slows, and for five minutes at most without another look; it is forgotten when its time is over.
 
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ struct Known {
     until: Instant,
     limit: Option<u64>,
     window: Duration,
+    /// Its reset is further off than is waited for.
+    is_cut: bool,
+    /// One request may look whether a quota that was cut still stands.
+    looks: bool,
 }
 
 /// What one platform still allows.
@@ -29,7 +33,13 @@ impl Allowance {
         let window = quota.window.unwrap_or_default().max(quota.reset);
         // The first answer of a window tells its length best.
         let window = self.0.map_or(window, |known| window.max(known.window));
-        self.0 = Some(Known { left, until: now + quota.reset.min(LONGEST), limit: quota.limit, window });
+        let (until, is_cut) = (now + quota.reset.min(LONGEST), quota.reset > LONGEST);
+        self.0 = Some(Known { left, until, limit: quota.limit, window, is_cut, looks: false });
+    }
+
+    /// A request met nothing that tells of a quota: the one that looked whether it still stands has its answer.
+    pub(super) fn untold(&mut self) {
+        self.0 = self.0.filter(|known| !known.looks);
     }
 
     /// Forgets what was told: a 429 knows better.
@@ -53,14 +63,16 @@ impl Allowance {
         }
     }
 
-    /// The time that each request is to have for itself, so that what is left lasts; nothing while there is plenty.
-    pub(super) fn pace(&mut self, uncounted: u64, now: Instant) -> Duration {
+    /// The time that a start with so many requests is to have for itself, so that what is left lasts until there is more;
+    /// nothing while there is plenty.
+    pub(super) fn gap(&mut self, requests: u32, uncounted: u64, now: Instant) -> Duration {
         let Some(known) = self.at(uncounted, now) else { return Duration::ZERO };
         if known.limit.is_some_and(|limit| known.left * 2 > limit) {
             return Duration::ZERO;
         }
         let left = u32::try_from(known.left).unwrap_or(u32::MAX).max(1);
-        known.until.saturating_duration_since(now) / left
+        let rest = known.until.saturating_duration_since(now);
+        (rest / left).saturating_mul(requests).min(rest)
     }
 
     /// Counts requests that are about to be sent.
@@ -77,15 +89,20 @@ impl Allowance {
         }
     }
 
-    /// The quota, the next one where its time is over and its size is known.
+    /// The quota, the next one where its time is over and its size is known. Of one whose reset is further off nobody knows
+    /// whether it still stands: one request finds out.
     fn at(&mut self, uncounted: u64, now: Instant) -> Option<Known> {
         let known = self.0?;
         if now >= known.until {
-            self.0 = known.limit.map(|limit| Known {
-                left: limit.saturating_sub(uncounted),
-                until: now + known.window.clamp(Duration::from_secs(1), LONGEST),
-                ..known
-            });
+            self.0 = if known.is_cut {
+                Some(Known { left: 1, limit: Some(1), until: now + LONGEST, looks: true, ..known })
+            } else {
+                known.limit.map(|limit| Known {
+                    left: limit.saturating_sub(uncounted),
+                    until: now + known.window.clamp(Duration::from_secs(1), LONGEST),
+                    ..known
+                })
+            };
         }
         self.0
     }
@@ -104,17 +121,17 @@ mod tests {
     async fn the_last_requests_are_spread_to_the_reset() {
         let mut allowance = Allowance::default();
         let now = Instant::now();
-        assert_eq!(allowance.pace(0, now), Duration::ZERO);
+        assert_eq!(allowance.gap(1, 0, now), Duration::ZERO);
         allowance.told(&quota(200, 50, Some(300)), 0, now);
-        assert_eq!(allowance.pace(0, now), Duration::ZERO, "plenty is left");
+        assert_eq!(allowance.gap(1, 0, now), Duration::ZERO, "plenty is left");
         allowance.told(&quota(14, 50, Some(300)), 4, now);
-        assert_eq!(allowance.pace(0, now), Duration::from_secs(5), "four under way are not counted yet");
+        assert_eq!(allowance.gap(1, 0, now), Duration::from_secs(5), "four under way are not counted yet");
         allowance.take(10);
         assert_eq!(allowance.free_at(1, 0, now), now + Duration::from_secs(50));
         allowance.give_back(1);
         assert_eq!(allowance.free_at(1, 0, now), now);
         allowance.forget();
-        assert_eq!(allowance.pace(0, now), Duration::ZERO);
+        assert_eq!(allowance.gap(1, 0, now), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -138,5 +155,38 @@ mod tests {
         let now = Instant::now();
         allowance.told(&quota(0, 86_400, None), 0, now);
         assert_eq!(allowance.free_at(1, 0, now), now + LONGEST);
+    }
+
+    /// A day's quota that is used up is not a fresh one after five minutes.
+    #[tokio::test(start_paused = true)]
+    async fn after_the_cut_one_request_looks() {
+        for limit in [None, Some(10_000)] {
+            let mut allowance = Allowance::default();
+            let now = Instant::now();
+            allowance.told(&quota(0, 86_400, limit), 0, now);
+            let later = now + LONGEST;
+            assert_eq!(allowance.free_at(4, 0, later), later, "a journey may start");
+            assert_eq!(allowance.most(), 1, "with one request");
+            allowance.take(1);
+            assert_eq!(allowance.free_at(1, 0, later), later + LONGEST);
+            allowance.told(&quota(7, 86_100, limit), 0, later);
+            allowance.untold();
+            assert_eq!(allowance.free_at(7, 0, later), later, "its answer decides");
+            assert_eq!(allowance.free_at(8, 0, later), later + LONGEST);
+            assert_eq!(allowance.free_at(1, 0, later + LONGEST), later + LONGEST);
+            allowance.take(1);
+            allowance.untold();
+            assert_eq!(allowance.free_at(9, 0, later + LONGEST), later + LONGEST, "nobody counts any more");
+        }
+    }
+
+    /// What is left must not be waited for longer than there is more.
+    #[tokio::test(start_paused = true)]
+    async fn no_gap_is_longer_than_the_time_to_the_reset() {
+        let mut allowance = Allowance::default();
+        let now = Instant::now();
+        allowance.told(&quota(5, 40, Some(300)), 0, now);
+        allowance.take(4);
+        assert_eq!(allowance.gap(4, 0, now), Duration::from_secs(40));
     }
 }

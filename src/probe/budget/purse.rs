@@ -25,6 +25,8 @@ pub struct Purse {
     left: AtomicU32,
     /// Whether any request of it was admitted.
     tried: AtomicBool,
+    /// Whether it found something bad without a request to the platform, so that none may follow.
+    foiled: AtomicBool,
 }
 
 /// Leave to send one request; it goes back when it is dropped before the request is sent.
@@ -47,6 +49,8 @@ enum State {
 /// What an answer says of the budget.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
+    /// It comes from the platform itself.
+    pub(super) home: bool,
     /// It is a 429.
     pub(super) throttled: bool,
     /// The wait that it asks for.
@@ -57,7 +61,13 @@ pub(super) struct Heard {
 
 impl Purse {
     pub(super) const fn new(budget: Arc<Budget>, probe: u64, places: u32) -> Self {
-        Self { budget, probe, left: AtomicU32::new(places), tried: AtomicBool::new(false) }
+        Self {
+            budget,
+            probe,
+            left: AtomicU32::new(places),
+            tried: AtomicBool::new(false),
+            foiled: AtomicBool::new(false),
+        }
     }
 
     /// Waits until a request may be sent. That is at once for as many as were reserved, and takes as long as the budget asks
@@ -74,6 +84,12 @@ impl Purse {
             May::Now => Ok(self.slot()),
             may => Err(may.refusal()),
         }
+    }
+
+    /// A step found something bad: whether any request follows is open. One that tries for all has then tried, or probes
+    /// which fail before their first request would keep a throttle for ever.
+    pub fn foil(&self) {
+        self.foiled.store(true, Ordering::Release);
     }
 
     fn slot(&self) -> Slot<'_> {
@@ -95,7 +111,7 @@ impl Purse {
 impl Drop for Purse {
     fn drop(&mut self) {
         let places = std::mem::take(self.left.get_mut());
-        let tried = *self.tried.get_mut();
+        let tried = *self.tried.get_mut() || *self.foiled.get_mut();
         let mut inner = self.budget.lock();
         inner.give_back(places);
         let is_news = places > 0 || inner.throttle.is_tried_by(self.probe);
@@ -118,6 +134,12 @@ impl Slot<'_> {
         inner.reserved = inner.reserved.saturating_sub(1);
         inner.open += 1;
         self.state = State::Sent(now);
+        let pressing = inner.pressing > 0;
+        drop(inner);
+        if pressing {
+            // From now on its place ages: who waits can tell until when.
+            self.purse.budget.news.notify_waiters();
+        }
     }
 
     /// The request was not sent after all: nothing of it left this machine.
@@ -129,13 +151,17 @@ impl Slot<'_> {
         inner.open = inner.open.saturating_sub(1);
     }
 
-    /// The head of the answer has come; `home` says whether it comes from the platform's own origin, whose quota counts.
+    /// The head of the answer has come; `home` says whether it comes from the platform's own origin, whose quota and throttle
+    /// count.
     pub fn answered(mut self, status: StatusCode, headers: &HeaderMap, home: bool) {
         let State::Sent(sent) = std::mem::replace(&mut self.state, State::Answered) else { return };
         let throttled = status == StatusCode::TOO_MANY_REQUESTS;
         let wait = if throttled { retry_after::wait(headers) } else { None };
         let quota = if home { rate_headers::quota(headers) } else { None };
-        let heard = Heard { throttled, wait, quota };
+        if !home {
+            self.purse.tried.store(false, Ordering::Release);
+        }
+        let heard = Heard { home, throttled, wait, quota };
         self.purse.budget.heard(self.purse, sent, Some(heard));
     }
 }

@@ -54,9 +54,9 @@ impl Window {
         }
     }
 
-    /// The time that each request is to have for itself, so that an even pace can go on without a pause; nothing while
-    /// less than half of the window is used.
-    pub(super) fn pace(&mut self, now: Instant) -> Duration {
+    /// The time that a start with so many requests is to have for itself, so that an even pace can go on without a pause;
+    /// nothing while less than half of the window is used.
+    pub(super) fn gap(&mut self, requests: u32, now: Instant) -> Duration {
         let Some(rate) = self.rate else { return Duration::ZERO };
         self.forget(rate, now);
         let allowed = rate.requests.get() as usize;
@@ -65,13 +65,14 @@ impl Window {
             return Duration::ZERO;
         }
         let left = allowed.saturating_sub(used);
-        let even = rate.per / rate.requests.get();
+        let even = (rate.per / rate.requests.get()).saturating_mul(requests).min(rate.per);
         let stride = (self.sent.len() / SAMPLES).max(1);
         // Until the entry at a place is forgotten, there is what is left now and one for each entry before it.
         let entries = self.sent.iter().enumerate().step_by(stride);
         let slowest = entries.filter_map(|(place, at)| {
             let until = (*at + rate.per).saturating_duration_since(now);
-            until.checked_div(u32::try_from(left + place).unwrap_or(u32::MAX))
+            let each = until.checked_div(u32::try_from(left + place).unwrap_or(u32::MAX))?;
+            Some(each.saturating_mul(requests).min(until))
         });
         slowest.fold(even, Duration::max)
     }
@@ -160,6 +161,18 @@ mod tests {
         assert_eq!(Window::new(None).room(1_000, now), Room::Now);
     }
 
+    /// What is left must not be waited for longer than there is more.
+    #[tokio::test(start_paused = true)]
+    async fn no_gap_is_longer_than_until_there_is_more_room() {
+        let mut window = window(5, 60);
+        let start = Instant::now();
+        window.take(4);
+        (0..4).for_each(|_| window.send(start));
+        let now = start + Duration::from_secs(50);
+        assert_eq!(window.gap(1, now), Duration::from_secs(12), "the even pace");
+        assert_eq!(window.gap(4, start), Duration::from_mins(1), "not four minutes");
+    }
+
     /// A burst that eats the window at once would leave the rest of the minute unseen.
     #[tokio::test(start_paused = true)]
     async fn what_is_left_is_spread_without_a_pause() {
@@ -171,7 +184,7 @@ mod tests {
             window.take(1);
             window.send(now);
             sent.push(now);
-            now += window.pace(now).max(Duration::from_millis(50));
+            now += window.gap(1, now).max(Duration::from_millis(50));
         }
         let longest = sent.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
         assert!(longest <= Duration::from_millis(2_100), "{longest:?}");

@@ -149,6 +149,9 @@ impl Journey {
             leave = self.leave(step, way).await;
             waited += self.clock.moment().since(asked);
         };
+        if attempt.has_failed() {
+            way.purse.foil();
+        }
         let span = Span::new(start, self.clock.moment());
         if let Some(lead) = lead {
             publish(lead, &mut attempt, span);
@@ -325,6 +328,10 @@ impl Journey {
         }
         attempt.timings = progress.timings;
         attempt.signals.requests = progress.sent;
+        if !ask.target.route.is_home {
+            // Another host's 429 holds back only who met it.
+            attempt.signals.slowed = attempt.signals.slowed.or(attempt.signals.throttled.flatten());
+        }
         attempt.route = Some(Arc::clone(&ask.target.route));
         attempt
     }

@@ -380,13 +380,13 @@ impl Beat {
         .boxed()
     }
 
-    /// Obeys a 503; whoever met a 429 tries again when the wait is over, if its own slot comes later.
+    /// Obeys a 503; whoever met the platform's 429 tries again when the wait is over, if its own slot comes later.
     fn heed(&self, state: &mut State, signals: Signals) {
         let now = Instant::now();
         if let Some(wait) = signals.slowed {
             state.not_before = Some(now + wait.min(self.cadence));
         }
-        if signals.throttled.is_some() {
+        if signals.throttled.is_some() && self.platform.budget.is_throttled() {
             state.due = state.due.min(now);
         }
     }
