@@ -71,7 +71,7 @@ fn a_stretched_component_says_so_and_is_not_old_meanwhile() {
         let notice = "genesys: the rate budget is short: IVR main flow probed every 11 s, not 5 s";
         assert!(line(&screen, "the rate budget is short").contains(notice), "{screen}");
         assert!(line(&screen, "Tier 1").contains("1 of 4 up, 3 not seen"), "{screen}");
-        let row = screen.lines().find(|line| line.contains("● IVR main flow")).expect("its row");
+        let row = line(&screen, "● IVR main flow");
         assert!(row.contains("every 11 s") && !row.contains("up?"), "{screen}");
     }
     scene.key(KeyCode::Enter);
