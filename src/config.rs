@@ -13,7 +13,7 @@ mod components;
 mod file;
 mod finding;
 mod journey;
-mod lint;
+pub(crate) mod lint;
 pub mod model;
 mod platforms;
 pub mod presets;

@@ -330,7 +330,7 @@ fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
     let budget = warnings(&with_components("rate_limit = \"36/min\"", &[one, two, other]));
     assert_eq!(
         budget,
-        "w.toml:2: the journeys on platform `edge` ask for 72 requests a minute in peace, its rate_limit allows 36; a cadence of 10s in place of 5s would fit\n"
+        "w.toml:2: the journeys on platform `edge` ask for 72 requests a minute in peace, its rate_limit allows 36; no cadence that tier 1 allows (under 10s) would fit: ask for 72 requests a minute, or take fewer steps\n"
     );
     // Bursts of one outage, and of a whole tier at once.
     let slow = [one, two, other].map(|component| format!("{component}\ncadence = \"9s\""));

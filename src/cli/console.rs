@@ -1,7 +1,9 @@
 //! `warroom` without a subcommand: the console.
 
 use std::{
+    fs::Permissions,
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -175,7 +177,12 @@ impl Stage {
         let folder = match &global.data_dir {
             Some(path) => Folder::Kept(demo_folder(path)?),
             None => Folder::Temporary(
-                tempfile::Builder::new().prefix("warroom-demo-").tempdir().map_err(Failure::cannot_go_on)?,
+                // For its owner alone, whatever the umask: a folder that others may write is refused.
+                tempfile::Builder::new()
+                    .prefix("warroom-demo-")
+                    .permissions(Permissions::from_mode(0o700))
+                    .tempdir()
+                    .map_err(Failure::cannot_go_on)?,
             ),
         };
         let listener = TcpListener::bind("127.0.0.1:0")

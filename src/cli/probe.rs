@@ -1,8 +1,9 @@
 //! `warroom probe COMPONENT`: one journey now.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
@@ -18,7 +19,7 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// Says of each step what it did, what came of it and how long each part took.
 ///
-/// Takes no lock and records nothing, so it works beside a running engine. Exit 0 when the component is up.
+/// Takes no lock and records nothing, so it works beside a running engine. Exit 0 when the component is up. SIGHUP, SIGINT and SIGTERM end it once what it made on the platform is cleaned up, within two seconds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,12 +55,22 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let runtime = start::runtime()?;
     let report = runtime.block_on(async {
         let session = Session::start(&component.platform, &clock, start::seed());
-        session.ready(LOGIN_PATIENCE).await?;
-        let client = Client::new(&component.platform, session, Arc::clone(&clock));
-        Ok(Journey::new(Arc::clone(component), client, clock).probe().await)
+        let stop = CancellationToken::new();
+        let work = async {
+            let ready = stop.run_until_cancelled(session.ready(LOGIN_PATIENCE)).await;
+            ready.unwrap_or_else(|| Err("stopped".to_owned()))?;
+            let client = Client::new(&component.platform, Arc::clone(&session), Arc::clone(&clock));
+            let journey = Journey::new(Arc::clone(component), client, Arc::clone(&clock));
+            Ok(journey.probe_until(&stop).await.0)
+        };
+        start::until_signal(&stop, pin!(work)).await
     });
     // A name resolution that still hangs keeps nobody from leaving.
     runtime.shutdown_background();
+    let report = match report? {
+        Ok(report) => report,
+        Err(number) => return Ok(Exit::Signal(number)),
+    };
     let report = report.map_err(|reason: String| {
         Failure::not_good(anyhow::anyhow!("platform `{}`: {reason}", component.platform.id))
     })?;

@@ -1,6 +1,9 @@
 //! What several subcommands do before they begin: find and read the config, take the data folder, make a runtime.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, pin::Pin, sync::Arc};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Global, Output};
 use crate::{
@@ -93,4 +96,24 @@ pub(super) fn ended(
 /// The runner's clocks, to be handed around.
 pub(super) fn clock() -> crate::clock::SharedClock {
     Arc::new(SystemClock)
+}
+
+/// Does the work, and cancels `stop` at the first SIGHUP, SIGINT or SIGTERM, upon which the work must end by itself; says
+/// which signal it was. Further ones change nothing.
+pub(super) async fn until_signal<T>(
+    stop: &CancellationToken,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> std::io::Result<Result<T, u8>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let number = tokio::select! {
+        done = &mut work => return Ok(Ok(done)),
+        _ = hang_up.recv() => 1,
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    };
+    stop.cancel();
+    work.await;
+    Ok(Err(number))
 }

@@ -1,6 +1,6 @@
 //! What is allowed and yet doubtful, judged over the config as a whole.
 
-mod budget;
+pub(crate) mod budget;
 
 use std::time::Duration;
 

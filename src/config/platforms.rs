@@ -164,6 +164,13 @@ fn discovery(kind: PlatformKind, section: &Section<'_, '_>) -> Option<Discovery>
     Some(Discovery { url, tenant_id, is_own, finds_login: section.get("login_url").is_none() })
 }
 
+/// Where a known region of Genesys Cloud logs in, whose API this is: the secret is not for the API's host.
+fn beside(api: &Url) -> Option<Url> {
+    let domain = api.host_str()?.strip_prefix("api.")?;
+    let (_, domain) = GENESYS_DOMAINS.iter().find(|(_, known)| *known == domain)?;
+    Url::parse(&format!("https://login.{domain}")).ok()
+}
+
 /// The base URL, and where tokens come from.
 fn hosts(kind: PlatformKind, section: &Section<'_, '_>, discovery: Option<&Discovery>) -> Option<(Url, Url)> {
     let base = section.get("base_url");
@@ -200,7 +207,7 @@ fn hosts(kind: PlatformKind, section: &Section<'_, '_>, discovery: Option<&Disco
             );
         }
         let base = if given { base } else { url("api") }?;
-        let login = login.or_else(|| url("login")).unwrap_or_else(|| base.clone());
+        let login = login.or_else(|| url("login")).or_else(|| beside(&base)).unwrap_or_else(|| base.clone());
         return Some((base, login));
     }
     if !given && let Some(discovery) = discovery {

@@ -11,6 +11,8 @@ mod time;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     clock::SharedClock,
     config::model::Config,
@@ -37,12 +39,16 @@ pub struct Examined {
     pub clients: Vec<Arc<Client>>,
     /// How late a running engine's probes start.
     pub lateness: Option<LatenessSnapshot>,
+    /// Whether an engine measures meanwhile with the same config: then the journeys take a tenth of the budget.
+    pub beside: bool,
+    /// Ends it early: no further journey begins, and the one under way cleans up within two seconds.
+    pub stop: CancellationToken,
 }
 
 /// Examines everything; `findings` are known already and come first. Must be called inside a tokio runtime. Takes as long
-/// as the slowest platform's journeys, one after the other.
+/// as the slowest platform's journeys, one after the other. Once stopped it says what it had found.
 pub async fn diagnose(examined: Examined, mut findings: Vec<Finding>) -> Diagnosis {
-    let Examined { config, folder, clock, seed, clients: running, lateness } = examined;
+    let Examined { config, folder, clock, seed, clients: running, lateness, beside, stop } = examined;
     let mut random = fastrand::Rng::with_seed(seed);
     let clients: Vec<Arc<Client>> = config
         .platforms
@@ -56,18 +62,26 @@ pub async fn diagnose(examined: Examined, mut findings: Vec<Finding>) -> Diagnos
         })
         .collect();
     // Before anything of ours keeps this machine busy.
-    let load = machine::load(lateness, &clock).await;
-    let (hosts, logins) = tokio::join!(hosts::examine(&config, &clock), platforms::logins(&config, &clients));
-    let steps = steps::examine(&config, &clients, &clock).await;
-    let (time, disk) =
-        tokio::join!(time::examine(&config, &clients, &clock, random.u64(..)), machine::disk(folder, &clock));
-    findings.extend(hosts);
-    findings.extend(logins);
-    findings.extend(steps);
-    findings.extend(time);
-    findings.extend(disk);
-    findings.extend(load);
-    findings.extend(platforms::budgets(&config));
+    let before = async {
+        let load = machine::load(lateness, &clock).await;
+        let (mut found, logins) =
+            tokio::join!(hosts::examine(&config, &clock), platforms::logins(&config, &clients));
+        found.extend(hosts::examine_found(&config, &clients, &clock).await);
+        found.extend(logins);
+        found.extend(load);
+        found
+    };
+    findings.extend(stop.run_until_cancelled(before).await.unwrap_or_default());
+    // These end by themselves, with what they have begun cleaned up.
+    findings.extend(steps::examine(&config, &clients, &clock, beside, &stop).await);
+    let after = async {
+        tokio::join!(time::examine(&config, &clients, &clock, random.u64(..)), machine::disk(folder, &clock))
+    };
+    if let Some((time, disk)) = stop.run_until_cancelled(after).await {
+        findings.extend(time);
+        findings.extend(disk);
+    }
+    findings.extend(platforms::budgets(&config, &clients));
     findings.sort_by_key(|finding| finding.area);
     Diagnosis { at: clock.wall(), findings }
 }

@@ -7,6 +7,7 @@ use tokio::{
     task::{JoinError, JoinHandle},
     time::{Instant, MissedTickBehavior},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Request, Setup,
@@ -286,6 +287,8 @@ impl Task {
             seed: self.seed,
             clients: schedule.clients().to_vec(),
             lateness: Some(schedule.lateness()),
+            beside: true,
+            stop: CancellationToken::new(),
         };
         self.examination = Some(tokio::spawn(diagnose(examined, Vec::new())));
     }

@@ -34,7 +34,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::config::model::Rate;
+use crate::{config::model::Rate, platform::rate_headers::Quota};
 use allowance::Allowance;
 pub(crate) use clerk::{Clerk, Tidings};
 use purse::Heard;
@@ -76,6 +76,8 @@ struct Inner {
     window: Window,
     allowance: Allowance,
     throttle: Throttle,
+    /// What the platform's headers told last.
+    told: Option<Quota>,
     queue: Queue,
     riders: Riders,
     stretches: Stretches,
@@ -118,6 +120,13 @@ pub enum Refusal {
     Full,
 }
 
+impl Refusal {
+    /// Whether these words, as they stand in a report, are those of a refusal.
+    pub(crate) fn is_told_by(reason: &str) -> bool {
+        [Self::Throttled, Self::Full].iter().any(|refusal| reason == refusal.to_string())
+    }
+}
+
 /// What became of a wish to probe.
 #[derive(Debug)]
 pub(crate) enum Application {
@@ -144,6 +153,7 @@ impl Budget {
             window: Window::new(rate),
             allowance: Allowance::default(),
             throttle: Throttle::new(0),
+            told: None,
             queue: Queue::default(),
             riders: Riders::default(),
             stretches: Stretches::default(),
@@ -162,6 +172,17 @@ impl Budget {
     /// Feeds the jitter of its waits.
     pub(crate) fn seed(&self, seed: u64) {
         self.lock().throttle.seed(seed);
+    }
+
+    /// How long the platform still throttles us; `None` when it does not, or when it is time to try again.
+    pub(crate) fn throttled_for(&self) -> Option<Duration> {
+        let until = self.lock().throttle.until()?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    /// What the platform's own headers told last of what they allow.
+    pub(crate) fn told(&self) -> Option<Quota> {
+        self.lock().told
     }
 
     /// A purse with nothing in it: each of its requests is admitted by itself.
@@ -271,6 +292,7 @@ impl Budget {
         let mut inner = self.lock();
         inner.open = inner.open.saturating_sub(1);
         let until = inner.throttle.until();
+        inner.told = heard.as_ref().and_then(|heard| heard.quota).or(inner.told);
         let mut is_looser = false;
         match heard {
             None => {

@@ -9,6 +9,7 @@ mod verdict;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +18,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     budget::{Errand, Purse},
@@ -34,6 +37,11 @@ use step::Outcome;
 
 /// How long a run waits for a first login that is under way.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long steps under way may still take when a run is to stop.
+const LAST_STEPS: Duration = Duration::from_millis(500);
+/// How long a run that is to stop still cleans up.
+const LAST_CLEAN_UP: Duration = Duration::from_millis(1500);
 
 /// A component's journey, made ready to be run again and again.
 #[derive(Debug)]
@@ -176,24 +184,44 @@ impl Journey {
 
     /// One whole run in peace on fresh connections, clean-up included: what `warroom probe` shows.
     pub async fn probe(&self) -> ProbeReport {
+        self.probe_until(&CancellationToken::new()).await.0
+    }
+
+    /// The same until it is told to stop: then the steps under way have half a second more, no other step begins, and what
+    /// was left behind is cleaned up within a second and a half.
+    pub async fn probe_until(&self, stop: &CancellationToken) -> (ProbeReport, Signals) {
         let order = Order { fresh: true, ..Order::default() };
         loop {
-            let judged = self.judge(order, &Gate::default(), self.client.budget.purse()).await;
+            let purse = self.client.budget.purse();
+            let judged = self.judge_until(order, &Gate::default(), purse, stop).await;
             let Some(mut report) = judged.report else { continue };
-            if let Some(leftovers) = judged.leftovers {
-                for (place, step) in self.clean_up(leftovers).await.0 {
-                    report.steps[place] = step;
+            let mut signals = judged.signals;
+            let cleaned = async {
+                if let Some(leftovers) = judged.leftovers {
+                    let (steps, learnt) = self.clean_up(leftovers).await;
+                    signals.add(learnt);
+                    for (place, step) in steps {
+                        report.steps[place] = step;
+                    }
                 }
+                self.settle().await;
+            };
+            if before_end(stop, LAST_CLEAN_UP, pin!(cleaned)).await.is_none() {
+                tracing::warn!(component = %self.component.id, "stopped before the clean-up was finished");
             }
-            self.settle().await;
-            return report;
+            return (report, signals);
         }
     }
 
     /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
     pub async fn judge(&self, order: Order, gate: &Gate, purse: Purse) -> Judged {
+        self.judge_until(order, gate, purse, &CancellationToken::new()).await
+    }
+
+    async fn judge_until(&self, order: Order, gate: &Gate, purse: Purse, stop: &CancellationToken) -> Judged {
         // Before the run begins: the time is no part of it.
-        if let Err(reason) = self.client.session.ready(LOGIN_PATIENCE).await {
+        let ready = stop.run_until_cancelled(self.client.session.ready(LOGIN_PATIENCE)).await;
+        if let Err(reason) = ready.unwrap_or_else(|| Err("stopped before the login was decided".to_owned())) {
             return Run::new(self, order.fresh, purse).locked_out(order, &reason);
         }
         let health = self.component.health_step;
@@ -229,8 +257,11 @@ impl Journey {
         }
         for group in &self.groups {
             let rest: Vec<usize> = group.iter().copied().filter(|place| !done.contains(place)).collect();
-            run.group(&rest).await;
-            if run.stopped() {
+            let done = {
+                let group = pin!(run.group(&rest));
+                before_end(stop, LAST_STEPS, group).await
+            };
+            if done.is_none() || stop.is_cancelled() || run.stopped() {
                 break;
             }
             if permit.is_none() {
@@ -456,6 +487,23 @@ impl<'a> Run<'a> {
         }
         let Self { vars, not_before, purse, .. } = self;
         Some(Leftovers { vars: vars.into_owned(), steps, not_before, permit, purse })
+    }
+}
+
+/// What comes of it, unless all is to stop and it takes longer than `patience` from then on.
+async fn before_end<T>(
+    stop: &CancellationToken,
+    patience: Duration,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    let end = async {
+        stop.cancelled().await;
+        sleep(patience).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = end => None,
     }
 }
 

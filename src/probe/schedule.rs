@@ -292,7 +292,8 @@ fn start(
     }
     for platform in shared {
         let clerk = serve_budget(platform, out.clone());
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(clerk));
+        // Nothing is left to tell when no probe begins any more; the end does not wait for it.
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(clerk));
     }
     if !canary.is_empty() {
         let watch = watch_canary(Arc::clone(canary), sights, Arc::clone(clock), out.clone());

@@ -21,8 +21,10 @@ use crate::{clock::SharedClock, platform::tls::Trust};
 pub struct Host {
     /// A name or an address, without brackets.
     pub name: String,
-    /// Its TCP port.
+    /// Its port.
     pub port: u16,
+    /// Whether it is asked by datagrams, where nothing but the name can be looked at.
+    pub datagrams: bool,
     /// Whether TLS is spoken there.
     pub tls: bool,
     /// A private authority to trust besides the machine's own.
@@ -69,7 +71,7 @@ pub async fn survey(host: &Host, patience: Duration, clock: &SharedClock) -> Sur
         survey.addresses = Some(found);
         addresses
     };
-    if addresses.is_empty() {
+    if addresses.is_empty() || host.datagrams {
         return survey;
     }
     let begun = clock.moment();

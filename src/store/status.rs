@@ -109,6 +109,9 @@ impl StatusFile {
                 })
             })
             .collect();
+        let failing = picture.platforms.iter().filter_map(|(id, platform)| {
+            platform.login_failing.as_ref().map(|reason| format!("{id}: login failing: {reason}"))
+        });
         outages.sort_by_key(|outage| (severity(outage.phase), outage.tier, outage.since));
         Self {
             at: now,
@@ -123,14 +126,15 @@ impl StatusFile {
             drill: None,
             mode: Mode::Alerting,
             clock: picture.clock.as_ref().map_or(ClockState::Unknown, |clock| clock.state),
-            notices: picture.notices.values().map(|notice| notice.text.clone()).collect(),
+            notices: failing.chain(picture.notices.values().map(|notice| notice.text.clone())).collect(),
         }
     }
 
     /// Whether there is nothing to worry about.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.worst == Phase::Up && self.up == self.components && self.blind == 0
+        let measured = self.clock != ClockState::Unsafe;
+        self.worst == Phase::Up && self.up == self.components && self.blind == 0 && measured
     }
 
     /// Whether a file that says `self` must be renewed to say `new`.

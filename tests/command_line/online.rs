@@ -1,6 +1,18 @@
 //! `warroom check --online`: one broken link of each kind is named, with what to do about it.
 
-use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    process::Stdio,
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use rustls::{
     ServerConfig, ServerConnection,
@@ -10,7 +22,7 @@ use rustls::{
 use serde_json::Value;
 
 use super::{
-    agent::{data, run, warroom},
+    agent::{Agent, PATIENCE, data, run, warroom},
     answer, code,
     platform::Platform,
     stderr, stdout, three, write_config,
@@ -126,4 +138,100 @@ fn a_well_chain_is_good_and_nothing_is_left_behind() {
     assert!(!data(folder.path()).exists(), "an examination makes no data folder");
     let text = stdout(&run(folder.path(), &["check", "--online"]));
     assert!(text.contains("\nsteps\n  ok ") && text.trim_end().ends_with("0 failed"), "{text}");
+}
+
+/// A rate limit is met by whoever looks twice; a healthy config must not be called broken for it.
+#[test]
+fn a_throttle_is_a_warning_and_what_it_kept_unseen_is_named() {
+    let (platform, folder) = three();
+    platform.answer(answer("429 Too Many Requests", b"retry-after: 200\r\n", "{}"));
+    let (code, found) = findings(folder.path());
+    assert_eq!(code, 0, "{found:#?}");
+    let steps: Vec<&Value> = found.iter().filter(|one| one["area"] == "steps").collect();
+    assert_eq!(steps.len(), 2, "{steps:#?}");
+    assert!(steps.iter().all(|one| one["grade"] == "warning"), "{steps:#?}");
+    says(steps[0], "asked for 200 s", "cadences");
+    says(steps[1], "not examined: crm, wfm", "later");
+}
+
+/// The engine's measurement is worth more than the examination: that one says that it steps back.
+#[test]
+fn beside_an_engine_it_says_that_it_steps_back() {
+    let (_platform, folder) = three();
+    let mut agent = Agent::start(folder.path());
+    agent.probe("up");
+    let output = run(folder.path(), &["check", "--online"]);
+    assert!(stderr(&output).contains("a tenth of the budget"), "{}", stderr(&output));
+    agent.probe("up");
+    assert_eq!(agent.signal(Signal::TERM).code(), Some(143));
+    assert_eq!(stderr(&run(folder.path(), &["check", "--online"])), "");
+}
+
+/// Makes a thing, is slow to look at it, and tells every request line.
+fn slow() -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, sender) = (stream.unwrap(), sender.clone());
+            std::thread::spawn(move || {
+                let (mut held, mut piece) = (Vec::new(), [0; 4096]);
+                while !held.windows(4).any(|window| window == b"\r\n\r\n") {
+                    match stream.read(&mut piece) {
+                        Ok(length @ 1..) => held.extend_from_slice(&piece[..length]),
+                        _ => return,
+                    }
+                }
+                let line = String::from_utf8_lossy(&held).lines().next().unwrap().to_owned();
+                let is_slow = line.contains("/slow");
+                // The test may have ended.
+                let _ = sender.send(line);
+                if is_slow {
+                    // Held open until the client goes.
+                    let _ = stream.read(&mut piece);
+                    return;
+                }
+                let _ = stream.write_all(&answer("200 OK", b"", "{\"id\":\"7\"}"));
+            });
+        }
+    });
+    (port, lines)
+}
+
+/// Whoever is tired of waiting must not leave things behind on a production platform.
+#[test]
+fn a_signal_ends_it_soon_and_what_was_made_is_cleaned_up() {
+    for (arguments, signal, code) in [
+        (&["check", "--online"][..], Signal::INT, 130),
+        (&["check", "--online"], Signal::HUP, 129),
+        (&["probe", "one"], Signal::TERM, 143),
+    ] {
+        let (port, lines) = slow();
+        let folder = tempfile::tempdir().unwrap();
+        let journey = "tier = 3\ntarget_rto = \"1h\"\ncadence = \"1h\"\nburst = \"1h\"\n\
+             [[components.journey]]\nname = \"make\"\npost = \"/things\"\nexpect = ['status == 200']\n\
+             capture = { id = 'body.id' }\n\
+             [[components.journey]]\nname = \"look\"\nget = \"/slow\"\nexpect = ['status == 200']\ntimeout = \"60s\"\n\
+             [[components.journey]]\nname = \"tidy\"\ncleanup = true\ndelete = \"/things/{id}\"\n";
+        write_config(
+            folder.path(),
+            &format!(
+                "tenant = \"t\"\nenvironment = \"sandbox\"\n[clock]\nntp = []\nchrony = false\n\
+                 [platforms.web]\nkind = \"http\"\nbase_url = \"http://127.0.0.1:{port}\"\n\
+                 [[components]]\nid = \"one\"\nplatform = \"web\"\n{journey}\
+                 [[components]]\nid = \"two\"\nplatform = \"web\"\n{journey}"
+            ),
+        );
+        let mut child =
+            warroom(folder.path(), arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while !lines.recv_timeout(PATIENCE).unwrap().contains("/slow") {}
+        let signalled = Instant::now();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+        assert!(signalled.elapsed() < Duration::from_secs(10), "{:?}", signalled.elapsed());
+        let after: Vec<String> = lines.try_iter().collect();
+        assert_eq!(after, ["DELETE /things/7 HTTP/1.1"], "{arguments:?}: and no other journey");
+    }
 }

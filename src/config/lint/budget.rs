@@ -30,14 +30,7 @@ const FOR_OUTAGES: f64 = 0.75;
 /// Warns about every platform whose budget is too small.
 pub(super) fn lint(reading: &Reading<'_>, components: &[Read], platforms: &Platforms) {
     for (id, platform) in &platforms.read {
-        let Some(limit) = Limit::of(platform) else { continue };
-        let mine: Vec<&Component> = components
-            .iter()
-            .map(|read| &read.component)
-            .filter(|component| component.platform.id == *id && requests(component) > 0)
-            .collect();
-        let doubts = in_peace(&mine, &limit).map_or_else(|| in_trouble(&mine, &limit), |doubt| vec![doubt]);
-        for (message, cure) in doubts {
+        for (message, cure) in demand(platform, components.iter().map(|read| &read.component)).doubts {
             reading.warn(
                 platforms.places.get(id.as_str()).cloned().unwrap_or(0..0),
                 &format!("platforms.{id}.rate_limit"),
@@ -46,6 +39,33 @@ pub(super) fn lint(reading: &Reading<'_>, components: &[Read], platforms: &Platf
             );
         }
     }
+}
+
+/// What a config asks of a platform.
+pub(crate) struct Demand {
+    /// Requests a minute in peace.
+    pub(crate) per_minute: f64,
+    /// Requests a minute that are allowed and whose word that is, where anything is known.
+    pub(crate) allowed: Option<(f64, &'static str)>,
+    /// What does not fit, and what would.
+    pub(crate) doubts: Vec<(String, String)>,
+}
+
+/// What these components ask of a platform; those of other platforms are left out.
+pub(crate) fn demand<'a>(platform: &Platform, components: impl Iterator<Item = &'a Component>) -> Demand {
+    let mine: Vec<&Component> =
+        components.filter(|one| one.platform.id == platform.id && requests(one) > 0).collect();
+    let per_minute = per_minute(&mine);
+    let Some(limit) = Limit::of(platform) else {
+        return Demand { per_minute, allowed: None, doubts: Vec::new() };
+    };
+    let doubts = in_peace(&mine, &limit).map_or_else(|| in_trouble(&mine, &limit), |doubt| vec![doubt]);
+    Demand { per_minute, allowed: Some((limit.per_minute, limit.whose)), doubts }
+}
+
+/// Requests that one whole run of a component's journey probably sends, no answer shared.
+pub(crate) fn of_one_run(component: &Component) -> f64 {
+    component.journey.iter().filter(|step| matches!(step.action, Action::Http(_))).map(looks).sum()
 }
 
 /// What a platform allows.
@@ -94,8 +114,20 @@ fn in_peace(components: &[&Component], limit: &Limit<'_>) -> Option<(String, Str
             limit.whose,
             limit.per_minute.floor()
         ),
-        format!("a cadence of {} in place of {} would fit{sharing}", in_words(fitting), in_words(fastest)),
+        cure(components, fastest, fitting, asked) + sharing,
     ))
+}
+
+/// What would fit; tier 1 must be looked at every ten seconds, whatever the budget.
+fn cure(components: &[&Component], fastest: Duration, fitting: Duration, asked: f64) -> String {
+    let first = components.iter().any(|one| one.cadence == fastest && one.tier == Tier::One);
+    if first && fitting >= Duration::from_secs(10) {
+        return format!(
+            "no cadence that tier 1 allows (under 10s) would fit: ask for {} requests a minute, or take fewer steps",
+            asked.ceil()
+        );
+    }
+    format!("a cadence of {} in place of {} would fit", in_words(fitting), in_words(fastest))
 }
 
 /// Bursts that the budget makes so slow that they are hardly any: of one outage, and of a whole tier at once.

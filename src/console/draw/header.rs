@@ -102,7 +102,15 @@ fn notices(state: &State) -> Vec<String> {
         };
         Some(format!("{id}: the rate budget is short: {name} probed {}{more}", row::intervals(worst)))
     });
-    stopped.into_iter().chain(standing).chain(failing).chain(short).collect()
+    let unsafe_clock =
+        picture.clock.as_ref().filter(|clock| clock.state == ClockState::Unsafe).map(|clock| {
+            let wrong = clock.offset_ms.map(|offset| format!(" by {:.1} s", offset.abs() / 1000.0));
+            format!(
+                "the clock is wrong{}: nothing is recorded; `chronyc makestep` sets it",
+                wrong.unwrap_or_default()
+            )
+        });
+    stopped.into_iter().chain(unsafe_clock).chain(failing).chain(standing).chain(short).collect()
 }
 
 /// How many lines it needs.

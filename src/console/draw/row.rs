@@ -296,7 +296,7 @@ fn who(picture: &Picture, place: usize, theme: &Theme, wall: DateTime<Utc>) -> (
     if let Some(reason) = component.reason.as_ref().filter(|_| component.verdict == Some(Verdict::Blind)) {
         return (reason.clone(), theme.style(Role::Blind));
     }
-    if let Some(stretched) = stretched(picture, card) {
+    if let Some(stretched) = stretched(picture, card).filter(|stretched| matters(stretched)) {
         return (intervals(stretched), theme.style(Role::Fair));
     }
     if let Some(by) = &component.served_by {
@@ -305,6 +305,11 @@ fn who(picture: &Picture, place: usize, theme: &Theme, wall: DateTime<Utc>) -> (
     }
     let word = if card.protected { "protected" } else { "" };
     (word.to_owned(), theme.style(Role::Muted))
+}
+
+/// Whether it is worth the place of who serves: what a burst loses of its fractions of a second is not.
+fn matters(stretched: &Stretched) -> bool {
+    stretched.actual_ms >= stretched.wanted_ms + 1_000
 }
 
 /// `every 11 s, not 5 s`.

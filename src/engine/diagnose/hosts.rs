@@ -1,6 +1,6 @@
 //! Every host that the config names: whether its name resolves, whether it can be reached, and what its certificate says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
@@ -11,10 +11,14 @@ use crate::{
     clock::SharedClock,
     config::{
         model::{Action, Config, Platform},
+        sip::{SipAddress, SipTransport},
         template::{Place, Template},
     },
     domain::diagnosis::{Area, Finding},
-    probe::survey::{Host, NameTrouble, Secured, Survey, survey},
+    probe::{
+        Client,
+        survey::{Host, NameTrouble, Secured, Survey, survey},
+    },
 };
 
 /// Hosts that are looked at together.
@@ -23,7 +27,31 @@ const TOGETHER: usize = 8;
 const SOON: i64 = 14;
 
 pub(super) async fn examine(config: &Config, clock: &SharedClock) -> Vec<Finding> {
-    let looks = hosts(config).into_iter().map(|(host, why)| async move {
+    look(hosts(config), clock).await
+}
+
+/// The hosts of the platforms' APIs that a login had to find.
+pub(super) async fn examine_found(
+    config: &Config,
+    clients: &[Arc<Client>],
+    clock: &SharedClock,
+) -> Vec<Finding> {
+    let mut hosts = BTreeMap::new();
+    for client in clients {
+        if let (Some(url), Some(platform)) =
+            (client.session().base(), config.platforms.get(client.platform()))
+        {
+            let why = format!("the discovery of [platforms.{}]", platform.id);
+            hosts.extend(of_url(&url, platform).map(|host| (host, why)));
+        }
+    }
+    let known = self::hosts(config);
+    hosts.retain(|host, _| !known.contains_key(host));
+    look(hosts, clock).await
+}
+
+async fn look(hosts: BTreeMap<Host, String>, clock: &SharedClock) -> Vec<Finding> {
+    let looks = hosts.into_iter().map(|(host, why)| async move {
         let found = survey(&host, PATIENCE, clock).await;
         findings(&host, &why, &found, clock.wall())
     });
@@ -73,7 +101,10 @@ fn hosts(config: &Config) -> BTreeMap<Host, String> {
                     add(url.and_then(|url| of_url(&url, &component.platform)), why);
                 }
                 Action::Tcp(target) => add(rendered(target).as_deref().and_then(of_target), why),
-                Action::Sip(_) => {}
+                Action::Sip(sip) => {
+                    let address = rendered(&sip.address).and_then(|text| SipAddress::parse(&text).ok());
+                    add(address.map(|address| of_sip(address, &component.platform)), why);
+                }
             }
         }
     }
@@ -89,16 +120,28 @@ fn of_any(url: &Url, ca_file: Option<std::path::PathBuf>) -> Option<Host> {
     Some(Host {
         name: url.host_str()?.trim_matches(['[', ']']).to_owned(),
         port: url.port_or_known_default()?,
+        datagrams: false,
         tls,
         ca_file: ca_file.filter(|_| tls),
     })
+}
+
+fn of_sip(address: SipAddress, platform: &Platform) -> Host {
+    let tls = address.transport == SipTransport::Tls;
+    Host {
+        name: address.host,
+        port: address.port,
+        datagrams: address.transport == SipTransport::Udp,
+        tls,
+        ca_file: platform.ca_file.clone().filter(|_| tls),
+    }
 }
 
 /// `host:port`.
 fn of_target(target: &str) -> Option<Host> {
     let (name, port) = target.trim().rsplit_once(':')?;
     let name = name.trim_matches(['[', ']']).to_owned();
-    Some(Host { name, port: port.parse().ok()?, tls: false, ca_file: None })
+    Some(Host { name, port: port.parse().ok()?, datagrams: false, tls: false, ca_file: None })
 }
 
 fn findings(host: &Host, why: &str, found: &Survey, now: DateTime<Utc>) -> Vec<Finding> {
@@ -189,4 +232,38 @@ fn certificate(place: &str, secured: &Secured, now: DateTime<Utc>) -> Finding {
         return Finding::warning(Area::Tls, place, what, cure);
     }
     Finding::ok(Area::Tls, place, what)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use super::*;
+
+    fn sip(text: &str) -> Host {
+        let platform = crate::config::model::Platform {
+            id: crate::domain::PlatformId::new("edge"),
+            kind: crate::config::model::PlatformKind::Http,
+            base_url: Url::parse("https://edge.example.com").unwrap(),
+            headers: Vec::new(),
+            bearer: None,
+            rate_limit: None,
+            login: None,
+            ca_file: Some("ca.pem".into()),
+        };
+        of_sip(SipAddress::parse(text).unwrap(), &platform)
+    }
+
+    /// A trunk's border whose name or certificate is wrong must be found before the night in which it matters.
+    #[test]
+    fn a_sip_host_is_looked_at_by_its_own_transport() {
+        let looked = |text| {
+            let host = sip(text);
+            (host.name, host.port, host.datagrams, host.tls, host.ca_file.is_some())
+        };
+        let name = || "sbc.example.com".to_owned();
+        assert_eq!(looked("sip:sbc.example.com"), (name(), 5060, true, false, false));
+        assert_eq!(looked("sip:7@sbc.example.com:5070;transport=tcp"), (name(), 5070, false, false, false));
+        assert_eq!(looked("sips:sbc.example.com"), (name(), 5061, false, true, true));
+    }
 }

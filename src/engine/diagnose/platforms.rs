@@ -6,11 +6,12 @@ use futures_util::future::join_all;
 
 use crate::{
     config::{
-        model::{Action, Config, Platform},
+        lint::budget::demand,
+        model::{Config, Platform},
         presets::Requirement,
     },
     domain::diagnosis::{Area, Finding},
-    platform::{Description, Session},
+    platform::{Description, Session, rate_headers::Quota},
     probe::Client,
 };
 
@@ -159,39 +160,37 @@ fn covers_scope(held: &str, wanted: &str) -> bool {
     held == wanted || wanted.strip_suffix(":readonly").is_some_and(|whole| whole == held)
 }
 
-/// What the config asks of each platform in a minute of peace, held against its own ceiling.
-pub(super) fn budgets(config: &Config) -> Vec<Finding> {
-    let asks = |platform: &Platform| -> f64 {
-        let components = config.components.iter().filter(|one| one.platform.id == platform.id);
-        components
-            .map(|component| {
-                let requests =
-                    component.journey.iter().filter(|step| matches!(step.action, Action::Http(_))).count();
-                requests as f64 * 60.0 / component.cadence.as_secs_f64()
-            })
-            .sum()
-    };
-    config
-        .platforms
-        .values()
-        .map(|platform| {
-            let (subject, asked) = (platform.id.as_str(), asks(platform));
-            let Some(rate) = platform.rate_limit else {
-                let what = format!("{asked:.0} requests a minute in peace, no `rate_limit` set");
-                return Finding::ok(Area::Budget, subject, what);
-            };
-            let ceiling = f64::from(rate.requests.get()) * 60.0 / rate.per.as_secs_f64();
-            let what = format!("{asked:.0} requests a minute in peace, of {ceiling:.0} allowed by `rate_limit`");
-            if asked > ceiling {
-                let cure = format!(
-                    "make cadences of [platforms.{subject}]'s components {:.1} times as long, or raise `rate_limit`",
-                    asked / ceiling
-                );
-                return Finding::warning(Area::Budget, subject, what, cure);
-            }
-            Finding::ok(Area::Budget, subject, what)
-        })
-        .collect()
+/// What the config asks of each platform in a minute of peace, held against what is allowed, by the same reckoning as that
+/// of the config's own warnings; and what the platform's headers told of it meanwhile.
+pub(super) fn budgets(config: &Config, clients: &[Arc<Client>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for platform in config.platforms.values() {
+        let subject = platform.id.as_str();
+        let demand = demand(platform, config.components.iter().map(|component| &**component));
+        let asked = format!("{} requests a minute in peace", demand.per_minute.ceil());
+        let allowed = match demand.allowed {
+            Some((allowed, whose)) => format!("{whose} {}", allowed.floor()),
+            None => "no `rate_limit` set".to_owned(),
+        };
+        let client = clients.iter().find(|client| *client.platform() == platform.id);
+        let told = client.and_then(|client| client.budget.told()).map(|quota| told(&quota));
+        let what = format!("{asked}; {allowed}{}", told.unwrap_or_default());
+        if demand.doubts.is_empty() {
+            findings.push(Finding::ok(Area::Budget, subject, what));
+        } else {
+            let doubts = demand.doubts.into_iter();
+            findings.extend(doubts.map(|(doubt, cure)| {
+                Finding::warning(Area::Budget, subject, format!("{what}; {doubt}"), cure)
+            }));
+        }
+    }
+    findings
+}
+
+fn told(quota: &Quota) -> String {
+    let reset = quota.reset.as_secs();
+    let limit = quota.limit.map_or_else(String::new, |limit| format!(" of {limit}"));
+    format!("; its headers told of {} left{limit} for {reset} s", quota.remaining)
 }
 
 #[cfg(test)]
