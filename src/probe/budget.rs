@@ -292,7 +292,7 @@ impl Budget {
         let mut inner = self.lock();
         inner.open = inner.open.saturating_sub(1);
         let until = inner.throttle.until();
-        inner.told = heard.as_ref().and_then(|heard| heard.quota).or(inner.told);
+        inner.told = heard.as_ref().filter(|heard| heard.home).and_then(|heard| heard.quota).or(inner.told);
         let mut is_looser = false;
         match heard {
             None => {

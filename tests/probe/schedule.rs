@@ -1,6 +1,10 @@
 //! The schedule on real sockets.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 use warroom::{
@@ -109,4 +113,53 @@ async fn a_thousand_components_are_probed_every_second() {
     eprintln!("lateness {lateness:?}, {} connections", server.connections());
     // Generous, because other tests run beside this one.
     assert!(lateness.p99 < Duration::from_millis(100), "{lateness:?}");
+}
+
+/// Requests that the platform of the next test allows in each of its windows.
+const ALLOWED: usize = 10;
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// Whoever runs into a limit that the platform tells of is blind until its reset.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_platform_tells_of_its_quota_slows_before_it_throttles() {
+    // The instants of the requests, window by window.
+    let windows: Arc<Mutex<Vec<Vec<Instant>>>> = Arc::default();
+    let counted = Arc::clone(&windows);
+    let server = Server::start(move |_| {
+        let now = Instant::now();
+        let mut windows = counted.lock().unwrap();
+        if windows.last().is_none_or(|window| now - window[0] >= WINDOW) {
+            windows.push(Vec::new());
+        }
+        let window = windows.last_mut().unwrap();
+        window.push(now);
+        let reset = WINDOW.saturating_sub(now - window[0]).as_secs_f64().ceil();
+        let status = if window.len() > ALLOWED { "429 Too Many Requests" } else { "200 OK" };
+        let left = ALLOWED.saturating_sub(window.len());
+        let headers = format!(
+            "ratelimit-limit: {ALLOWED}\r\nratelimit-remaining: {left}\r\nratelimit-reset: {reset}\r\n"
+        );
+        Act::Send(answer(status, &headers, "{}"))
+    });
+    let mut one = component(at(server.address), vec![get("ready", "/ready")]);
+    // Forty in a window, if nothing slowed it.
+    one.cadence = WINDOW / 40;
+    let (out, mut outputs) = mpsc::channel(1_024);
+    let handle = Schedule::start(&[Arc::new(one)], &BTreeMap::new(), &[], &clock(), 1, out);
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
+    while let Ok(Some(output)) = tokio::time::timeout_at(end, outputs.recv()).await {
+        match output {
+            ProbeOutput::Report { report, .. } => assert_eq!(report.verdict, Verdict::Up, "{report:?}"),
+            ProbeOutput::Budget { throttled, .. } => assert!(!throttled),
+            ProbeOutput::Notice { .. } => {}
+        }
+    }
+    handle.stop().await;
+    let windows = windows.lock().unwrap();
+    assert!(windows.len() >= 2, "after the reset it goes on");
+    assert!(windows.iter().all(|window| window.len() <= ALLOWED), "no 429 was met");
+    let first = &windows[0];
+    assert!(first.len() > ALLOWED / 2, "what is plenty is used: {}", first.len());
+    let slowest = first.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(slowest > WINDOW / 40 * 3, "what is left is spread: {slowest:?}");
 }

@@ -59,6 +59,31 @@ fn old_values_are_not_up() {
     assert!(line(&screen, "Tier 2").contains("2 of 2 up"), "{screen}");
 }
 
+/// Who is looked at less often because the rate budget is short must say so, and is not old before its next probe is due.
+#[test]
+fn a_stretched_component_says_so_and_is_not_old_meanwhile() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    scene.stretch("genesys", "ivr", 5_000, 11_000);
+    scene.pass(10_500);
+    for (width, height) in [(120, 40), (200, 60)] {
+        let screen = scene.text(width, height);
+        let notice = "genesys: the rate budget is short: IVR main flow probed every 11 s, not 5 s";
+        assert!(line(&screen, "the rate budget is short").contains(notice), "{screen}");
+        assert!(line(&screen, "Tier 1").contains("1 of 4 up, 3 not seen"), "{screen}");
+        let row = line(&screen, "● IVR main flow");
+        assert!(row.contains("every 11 s") && !row.contains("up?"), "{screen}");
+    }
+    scene.key(KeyCode::Enter);
+    let screen = scene.text(120, 40);
+    let detail = "probed every 11 s, not 5 s: the rate budget of platform genesys is short";
+    assert!(screen.contains(detail), "{screen}");
+    scene.key(KeyCode::Esc);
+    scene.pass(12_000);
+    let screen = scene.text(120, 40);
+    assert!(line(&screen, "Tier 1").contains("0 of 4 up, 4 not seen"), "{screen}");
+}
+
 fn long_names() -> Scene {
     let mut cards = eight();
     cards[0].name = "Inbound voice journey of the retail bank in Frankfurt, primary region".into();

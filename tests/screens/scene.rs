@@ -24,7 +24,7 @@ use warroom::{
         diagnosis::{Area, Diagnosis, Finding},
         event::{
             BudgetEvent, ClockEvent, OutageView, PhaseEvent, PlatformEvent, ProbeEvent, RecoveryEvent,
-            ViolationEvent,
+            Stretched, ViolationEvent,
         },
         record::{ClockState, Mode, RestoredBy},
         time::Now,
@@ -234,6 +234,17 @@ impl Scene {
             throttled: wait.is_some(),
             retry_after_ms: wait,
             stretched: Vec::new(),
+        }));
+    }
+
+    /// Its platform's rate budget leaves a component a longer interval than it should have.
+    pub(crate) fn stretch(&mut self, platform: &str, id: &str, wanted_ms: u64, actual_ms: u64) {
+        self.send(Event::Budget(BudgetEvent {
+            at: self.now.wall,
+            platform: platform.into(),
+            throttled: false,
+            retry_after_ms: None,
+            stretched: vec![Stretched { component_id: id.into(), wanted_ms, actual_ms }],
         }));
     }
 

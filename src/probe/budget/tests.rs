@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 use hyper::{
     HeaderMap, StatusCode,
