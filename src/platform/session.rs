@@ -1,6 +1,6 @@
 //! The session of one platform: what its requests carry now, shared by all of its probes.
 //!
-//! Invariants: one login at a time, made by the [`keeper`](super::keeper) alone; who asks for a pass never waits for a
+//! Invariants: one login at a time, made by the keeper alone; who asks for a pass never waits for a
 //! login longer than told; nothing secret is in `Debug` output.
 
 use std::{
