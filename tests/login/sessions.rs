@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use warroom::{
     domain::{ProbeReport, Verdict},
-    platform::Standing,
+    platform::{Session, Standing},
     probe::{Budget, Journey, Order, journey::Gate},
 };
 
@@ -20,6 +20,17 @@ async fn judge(journey: &Journey) -> ProbeReport {
 
 async fn judge_all(journeys: &[Arc<Journey>]) -> Vec<ProbeReport> {
     join_all(journeys.iter().map(|journey| judge(journey))).await
+}
+
+/// A platform with two components, the second of which is behind a door that refuses every token.
+fn with_a_picky_one() -> (Cloud, Secrets, Arc<Session>, Vec<Arc<Journey>>) {
+    let (cloud, secrets) = (Cloud::start(), Secrets::new());
+    let platform = cloud.platform("cloud", &secrets, "");
+    let components =
+        crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
+    let config = crate::cloud::read(&platform, &components);
+    let (session, journeys) = begin(&config, &clock());
+    (cloud, secrets, session, journeys)
 }
 
 /// A login for each probe would use up the platform's budget for tokens.
@@ -149,12 +160,7 @@ async fn a_token_revoked_soon_after_a_renewal_is_renewed_again() {
 /// the platform log in for ever.
 #[tokio::test]
 async fn a_path_that_refuses_every_token_is_bad_alone() {
-    let (cloud, secrets) = (Cloud::start(), Secrets::new());
-    let platform = cloud.platform("cloud", &secrets, "");
-    let components =
-        crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
-    let config = crate::cloud::read(&platform, &components);
-    let (session, journeys) = begin(&config, &clock());
+    let (cloud, _secrets, session, journeys) = with_a_picky_one();
     for turn in 0..20 {
         assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
         let report = judge(&journeys[1]).await;
@@ -169,12 +175,7 @@ async fn a_path_that_refuses_every_token_is_bad_alone() {
 /// A healthy component that is seldom probed must not go blind because another one's path refuses every token.
 #[tokio::test]
 async fn a_path_that_refuses_every_token_condemns_no_login_that_others_had_used() {
-    let (cloud, secrets) = (Cloud::start(), Secrets::new());
-    let platform = cloud.platform("cloud", &secrets, "");
-    let components =
-        crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
-    let config = crate::cloud::read(&platform, &components);
-    let (session, journeys) = begin(&config, &clock());
+    let (cloud, _secrets, session, journeys) = with_a_picky_one();
     for minute in 0..4 {
         assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up, "minute {minute}");
         for _ in 0..6 {
@@ -189,12 +190,7 @@ async fn a_path_that_refuses_every_token_condemns_no_login_that_others_had_used(
 /// The other components go on with a good token while the one that a refusal asked for cannot be had.
 #[tokio::test]
 async fn a_forced_login_that_fails_takes_no_good_token_away() {
-    let (cloud, secrets) = (Cloud::start(), Secrets::new());
-    let platform = cloud.platform("cloud", &secrets, "");
-    let components =
-        crate::cloud::component("c1", "cloud", "/c1") + &crate::cloud::component("p", "cloud", "/picky");
-    let config = crate::cloud::read(&platform, &components);
-    let (session, journeys) = begin(&config, &clock());
+    let (cloud, _secrets, session, journeys) = with_a_picky_one();
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
     cloud.set(Mood::Hangs);
     let refused = judge(&journeys[1]);

@@ -262,7 +262,7 @@ impl Journey {
                 }
             },
             (_, Action::Sip(action), _) => self.sip(place, action, way.vars, limit).await,
-            // Left out of every group, so that this is never reached with an answer to give.
+            // An HTTP step always comes with leave or a refusal, so that this is never reached.
             _ => Attempt { failure: Some(Failure::ours("this version cannot run it")), ..Attempt::default() },
         }
     }
