@@ -175,7 +175,7 @@ async fn a_path_that_refuses_every_token_is_bad_alone() {
 /// A healthy component that is seldom probed must not go blind because another one's path refuses every token.
 #[tokio::test]
 async fn a_path_that_refuses_every_token_condemns_no_login_that_others_had_used() {
-    let (cloud, _secrets, session, journeys) = with_a_picky_one();
+    let (_cloud, _secrets, session, journeys) = with_a_picky_one();
     for minute in 0..4 {
         assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up, "minute {minute}");
         for _ in 0..6 {
