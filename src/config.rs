@@ -115,6 +115,7 @@ fn assemble(
         tenant: settings.tenant,
         environment: settings.environment,
         measurement: settings.measurement,
+        agent: settings.agent,
         store: settings.store,
         canary: settings.canary,
         clock: settings.clock,

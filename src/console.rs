@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 pub use color::{ColorChoice, Depth};
 pub use error::ConsoleError;
-pub use feed::{FeedReader, FeedWriter, feed};
+pub use feed::{FeedReader, FeedWriter, Word, feed};
 pub use message::Exit;
 pub use run::run;
 pub use terminal::restore as restore_terminal;

@@ -31,7 +31,7 @@ pub use self::{
 use crate::{
     clock::SharedClock,
     config::model::Config,
-    domain::{Command, Event, Picture},
+    domain::{Attached, Command, Event, Person, Picture},
     store::{Settings, Store, StoreError, StoreHealth},
 };
 
@@ -42,6 +42,9 @@ pub trait Listener: Send {
 
     /// Everything that is known now; given at the start, and when it was wanted. Must not block.
     fn picture(&mut self, _picture: &Picture) {}
+
+    /// The config that is in force from now on; given at the start, and after each reload. Must not block.
+    fn config(&mut self, _config: &Arc<Config>) {}
 
     /// Whether a fresh picture is wanted. Asked after [`Remote::ask_picture`].
     fn wants_picture(&self) -> bool {
@@ -74,7 +77,10 @@ pub enum StartError {
 /// What reaches the task from outside.
 #[derive(Debug)]
 enum Request {
-    Command(Command),
+    Command(Command, Person),
+    Reload,
+    Attached(Attached),
+    Detached(u64),
     Picture,
     Stored(Arc<crate::domain::RecoveryRecord>),
     Health(StoreHealth),
@@ -86,10 +92,27 @@ enum Request {
 pub struct Remote(mpsc::UnboundedSender<Request>);
 
 impl Remote {
-    /// Hands in a command; `false` when the engine is gone.
+    /// Hands in a command of somebody who may give it; `false` when the engine is gone.
     #[must_use]
-    pub fn command(&self, command: Command) -> bool {
-        self.0.send(Request::Command(command)).is_ok()
+    pub fn command(&self, command: Command, who: Person) -> bool {
+        self.0.send(Request::Command(command, who)).is_ok()
+    }
+
+    /// Asks for the config to be read again, as SIGHUP does; `false` when the engine is gone.
+    #[must_use]
+    pub fn reload(&self) -> bool {
+        self.0.send(Request::Reload).is_ok()
+    }
+
+    /// Says that a console is here.
+    pub fn attached(&self, console: Attached) {
+        // An engine that is gone tells nobody who is here.
+        let _ = self.0.send(Request::Attached(console));
+    }
+
+    /// Says that a console has gone, by its id.
+    pub fn detached(&self, id: u64) {
+        let _ = self.0.send(Request::Detached(id));
     }
 
     /// Asks for the picture, for every listener that wants it.

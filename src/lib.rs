@@ -3,6 +3,7 @@
 //! Each module is one room of the house that `ARCHITECTURE.md` describes; a test holds their imports
 //! against its floors.
 
+pub mod attach;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -7,12 +7,13 @@ use std::{
 };
 
 /// The rooms from the ground up; those of one floor may know each other.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["domain", "expression"],
     &["config", "store", "console"],
     &["platform", "clock", "deliver", "sim"],
     &["probe", "drill"],
     &["engine"],
+    &["attach"],
     &["cli"],
     &["main"],
 ];

@@ -80,7 +80,6 @@ fn the_contract_says_what_it_should() {
     }
     let not_built = lines(&loaded.not_built);
     for part in [
-        "[agent]",
         "[[drills]]",
         "[degradation]",
         "[guardrails]",

@@ -230,7 +230,7 @@ fn an_examination_comes_as_one_event_and_measures_nothing() {
     wait_for(&running.events, "the component is up", |event| is_phase(event, Phase::Up));
     works.store(false, Ordering::SeqCst);
     wait_for(&running.events, "the component is down", |event| is_phase(event, Phase::Down));
-    assert!(running.remote.command(warroom::domain::Command::Diagnose));
+    assert!(running.remote.command(warroom::domain::Command::Diagnose, me()));
     let mut probes = 0;
     let event = wait_for(&running.events, "the findings", |event| {
         probes += u32::from(matches!(event, Event::Probe(_)));
@@ -349,7 +349,9 @@ fn a_recovery_is_on_disk_before_anyone_is_told() {
         assert_eq!(recovery.record.failed_steps[0], "ready");
         assert!(recovery.record.bounds_seconds.1.is_some(), "{:?}", recovery.record);
     }
-    assert!(remote.command(warroom::domain::Command::ProbeNow { component_id: ComponentId::new("web") }));
+    assert!(
+        remote.command(warroom::domain::Command::ProbeNow { component_id: ComponentId::new("web") }, me())
+    );
     remote.stop();
     let ended = engine.join().unwrap();
     ended.unsaved.unwrap();
@@ -361,4 +363,8 @@ fn a_recovery_is_on_disk_before_anyone_is_told() {
     assert_eq!(last.components[0].recoveries.len(), 3);
     assert_eq!(last.components[0].phase, Phase::Up);
     assert!(last.components[0].outage.is_none());
+}
+
+fn me() -> warroom::domain::Person {
+    warroom::domain::Person { uid: 1000, login: "alice".to_owned(), behind: None }
 }

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
+    attach::peer,
     clock::{Clock, SystemClock},
     config::{Finding, model::Config},
     console::{self, ColorChoice, Feed, FeedWriter},
@@ -95,12 +96,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         listeners: Vec::new(),
     };
     let engine: Running = Arc::default();
+    let me = peer::myself();
     let (begin, asked, told) = (Arc::clone(&engine), remote.clone(), remote.clone());
     let feed = Feed {
         picture: Picture::new(Arc::clone(&config.roster)),
         reader,
         ask_picture: Box::new(move || asked.ask_picture()),
-        command: Box::new(move |command| told.command(command)),
+        command: Box::new(move |command| told.command(command, me.clone())),
         now: Box::new(|| SystemClock.now()),
         after_first_frame: Some(Box::new(move || {
             let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {

@@ -22,6 +22,8 @@ pub struct Config {
     pub environment: Environment,
     /// How records are made.
     pub measurement: Measurement,
+    /// Who may attach and act.
+    pub agent: AgentSettings,
     /// How long results are kept.
     pub store: StoreSettings,
     /// The runner's own canaries: any one reachable means that a connection failure is theirs, not ours.
@@ -47,6 +49,17 @@ pub struct Measurement {
     pub success_threshold: NonZeroU32,
     /// The window of the rolling averages.
     pub window: Duration,
+}
+
+/// `[agent]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// The group whose members may attach besides oneself and root.
+    pub group: Option<String>,
+    /// Groups and users of the machine who may act; everybody else who attaches watches.
+    pub operators: Vec<String>,
+    /// Whether a drill is armed by one and confirmed by another.
+    pub two_person: bool,
 }
 
 /// `[store]`.

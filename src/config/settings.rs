@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, ops::Range, time::Duration};
 use url::Url;
 
 use super::{
-    model::{ClockSettings, Measurement, StoreSettings, TimeServer},
+    model::{AgentSettings, ClockSettings, Measurement, StoreSettings, TimeServer},
     reading::{Entry, Section},
     values::in_words,
 };
@@ -37,6 +37,7 @@ pub(super) struct Settings {
     pub(super) tenant: String,
     pub(super) environment: Environment,
     pub(super) measurement: Measurement,
+    pub(super) agent: AgentSettings,
     pub(super) store: StoreSettings,
     pub(super) canary: Vec<Url>,
     pub(super) clock: ClockSettings,
@@ -56,6 +57,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Settings {
             _ => Environment::Production,
         },
         measurement,
+        agent: agent(root),
         store: store(root),
         canary: canary(root),
         clock: clock(root),
@@ -71,6 +73,27 @@ pub(super) fn check_tier_one(entry: &Entry<'_, '_>, cadence: Duration) {
             in_words(Duration::from_secs(5))
         ));
     }
+}
+
+fn agent(root: &Section<'_, '_>) -> AgentSettings {
+    let mut settings = AgentSettings::default();
+    let Some(section) = root.get("agent").and_then(|entry| entry.section("[agent]")) else { return settings };
+    settings.group = section.get("group").and_then(|entry| entry.line().map(str::to_owned));
+    if let Some(entry) = section.get("operators") {
+        settings.operators = entry.lines();
+    }
+    if let Some(entry) = section.get("two_person") {
+        settings.two_person = entry.flag().unwrap_or(false);
+        if settings.two_person {
+            entry.reading.not_built(
+                entry.place.clone(),
+                "two_person",
+                "`two_person`: drills are not built in this version; nobody arms or confirms one",
+            );
+        }
+    }
+    section.close();
+    settings
 }
 
 /// A probe interval, not so short that it would be a busy loop.

@@ -6,8 +6,8 @@ use toml::{Table, Value};
 
 use super::{
     model::{
-        Action, Body, CallEnd, Component, Config, JsonTemplate, Platform, PlatformKind, Secret, SipAction,
-        SipMethod, Step, Text,
+        Action, AgentSettings, Body, CallEnd, Component, Config, JsonTemplate, Platform, PlatformKind,
+        Secret, SipAction, SipMethod, Step, Text,
     },
     template::Template,
     values::in_words,
@@ -29,6 +29,15 @@ pub fn show(config: &Config) -> String {
     }
     page.put("success_threshold", i64::from(measurement.success_threshold.get()));
     page.put("window", in_words(measurement.window));
+    if config.agent != AgentSettings::default() {
+        page.section("[agent]");
+        if let Some(group) = &config.agent.group {
+            page.put("group", group.as_str());
+        }
+        let operators = config.agent.operators.iter().map(|one| Value::from(one.as_str()));
+        page.put("operators", operators.collect::<Vec<_>>());
+        page.put("two_person", config.agent.two_person);
+    }
     page.section("[store]");
     page.put("probes", in_words(config.store.probes));
     page.put("rollups", in_words(config.store.rollups));

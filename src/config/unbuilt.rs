@@ -21,7 +21,6 @@ pub(super) struct Known<'a> {
 
 /// Reads all of them.
 pub(super) fn read(root: &Section<'_, '_>, known: &Known<'_>) {
-    agent(root);
     degradation(root);
     drills::read(root, known);
     drills::guardrails(root);
@@ -43,18 +42,6 @@ fn tables<'r, 't>(root: &Section<'r, 't>, name: &'static str, effect: &str) -> V
     let Some(entry) = root.get(name) else { return Vec::new() };
     entry.reading.not_built(entry.place.clone(), name, format!("`[[{name}]]`: {effect}"));
     entry.sections(|number| format!("{name} {number}"))
-}
-
-fn agent(root: &Section<'_, '_>) {
-    let Some(section) =
-        table(root, "agent", "attaching to an agent is not built in this version; nobody can attach")
-    else {
-        return;
-    };
-    section.get("group").and_then(|entry| entry.line());
-    section.get("operators").map(|entry| entry.lines());
-    section.get("two_person").and_then(|entry| entry.flag());
-    section.close();
 }
 
 fn degradation(root: &Section<'_, '_>) {

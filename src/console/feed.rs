@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::message::Message;
-use crate::domain::{Event, Picture, Verdict};
+use crate::domain::{Attached, Event, Picture, Since, Verdict};
 
 /// What the engine sends.
 #[derive(Clone, Debug)]
@@ -23,6 +23,21 @@ pub enum Item {
     Event(Arc<Event>),
     /// Everything that is known now; replaces what the console holds.
     Picture(Box<Picture>),
+    /// Something that concerns this console alone.
+    Word(Word),
+}
+
+/// What is told to one console alone, beside what happens. It is never lost, and changes nothing in the picture.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Word {
+    /// As whom the engine knows this console.
+    You(Attached),
+    /// What happened since this person last looked.
+    Since(Since),
+    /// A command was refused, and why.
+    Refused(String),
+    /// The connection to the engine is lost, and why; it is tried again. The next picture ends it.
+    Lost(String),
 }
 
 /// What the console takes out of the queue at once.
@@ -98,7 +113,7 @@ impl FeedWriter {
             return;
         }
         if queue.items.len() >= queue.capacity {
-            queue.items.clear();
+            queue.forget_all_but_words();
             queue.lagging = true;
             queue.lag_told = false;
             queue.wake(true);
@@ -111,11 +126,18 @@ impl FeedWriter {
         queue.wake(news);
     }
 
+    /// Tells this console alone. Never blocks.
+    pub fn tell(&self, word: Word) {
+        let mut queue = self.0.queue();
+        queue.items.push_back(Item::Word(word));
+        queue.wake(true);
+    }
+
     /// Sends everything that is known now, after the console has asked for it.
     pub fn send_picture(&self, picture: Picture) {
         self.0.picture_wanted.store(false, Ordering::Release);
         let mut queue = self.0.queue();
-        queue.items.clear();
+        queue.forget_all_but_words();
         queue.lagging = false;
         queue.items.push_back(Item::Picture(Box::new(picture)));
         queue.wake(true);
@@ -174,6 +196,11 @@ impl FeedReader {
 }
 
 impl Queue {
+    /// Events and pictures make room for a new picture; what concerns this console alone does not.
+    fn forget_all_but_words(&mut self) {
+        self.items.retain(|item| matches!(item, Item::Word(_)));
+    }
+
     fn wake(&mut self, news: bool) {
         let woken = if news { &mut self.woken_for_news } else { &mut self.woken_for_noise };
         if std::mem::replace(woken, true) {

@@ -15,7 +15,7 @@ use super::{
     status::Status,
     theme::{Theme, Themes},
 };
-use crate::domain::{ComponentId, Moment, Picture, Tier, time::Now};
+use crate::domain::{Attached, ComponentId, Moment, Picture, Since, Tier, time::Now};
 
 /// How long a remark stays in the footer.
 pub(super) const REMARK: Duration = Duration::from_secs(3);
@@ -103,6 +103,12 @@ pub struct State {
     pub stopped: Option<String>,
     /// Whether events were lost and the new picture has not come yet.
     pub lagging: bool,
+    /// Why there is no connection to the engine now; it is tried again.
+    pub lost: Option<String>,
+    /// As whom the engine knows this console.
+    pub me: Option<Attached>,
+    /// What happened since this person last looked, until it was read.
+    pub since: Option<Since>,
     /// The themes that can be chosen.
     pub themes: Themes,
     /// Place of the theme in use.
@@ -143,6 +149,9 @@ impl State {
             remark: None,
             stopped: None,
             lagging: false,
+            lost: None,
+            me: None,
+            since: None,
             themes,
             chosen_theme,
             keys,

@@ -9,7 +9,7 @@ use tui_input::{Input, backend::crossterm::EventHandler};
 
 use super::{
     action::{self, Action, Entry, Place, TABLE},
-    feed::{Drained, Item},
+    feed::{Drained, Item, Word},
     list::ListLine,
     message::{Effect, Exit, Message, Signal, Urgency},
     state::{Frozen, Overlay, State, View, Zoom},
@@ -26,7 +26,7 @@ pub fn update(state: &mut State, message: Message, now: Now) -> Vec<Effect> {
         }
         Message::Resized => vec![Effect::Redraw],
         Message::Woken { .. } | Message::Pause(_) => Vec::new(),
-        Message::Events(drained) => follow(state, drained),
+        Message::Events(drained) => follow(state, drained, now),
         Message::Signal(Signal::Suspend) => vec![Effect::Suspend { by_key: false }],
         Message::Signal(Signal::Continue) => vec![Effect::Resume],
         Message::Signal(signal) => vec![Effect::Exit(Exit::Signal(signal))],
@@ -40,7 +40,17 @@ pub fn update(state: &mut State, message: Message, now: Now) -> Vec<Effect> {
     }
 }
 
-fn follow(state: &mut State, drained: Drained) -> Vec<Effect> {
+/// Takes in what concerns this console alone.
+fn hear(state: &mut State, word: Word, now: Now) {
+    match word {
+        Word::You(me) => state.me = Some(me),
+        Word::Since(since) => state.since = Some(since),
+        Word::Refused(reason) => state.say(reason, now),
+        Word::Lost(reason) => state.lost = Some(reason),
+    }
+}
+
+fn follow(state: &mut State, drained: Drained, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     let mut urgency = Urgency::None;
     let before = open_outages(&state.picture);
@@ -55,6 +65,11 @@ fn follow(state: &mut State, drained: Drained) -> Vec<Effect> {
                 picture.index();
                 state.picture = *picture;
                 state.lagging = false;
+                state.lost = None;
+                urgency = Urgency::News;
+            }
+            Item::Word(word) => {
+                hear(state, word, now);
                 urgency = Urgency::News;
             }
         }

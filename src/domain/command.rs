@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ComponentId;
+use super::{ComponentId, Role};
 
 /// A wish; the engine answers with events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,4 +15,23 @@ pub enum Command {
     },
     /// Examine the whole chain once; the findings come as one event.
     Diagnose,
+    /// Say that somebody looks after an open outage. One that is closed by now changes nothing.
+    Acknowledge {
+        /// Whose outage.
+        component_id: ComponentId,
+        /// Which one, so that it is never the next one that is acknowledged by mistake.
+        outage_id: String,
+    },
+    /// Read the config again and go on with it, or keep the old one and say why.
+    Reload,
+}
+
+impl Command {
+    /// What somebody must be allowed to give it.
+    #[must_use]
+    pub const fn needs(&self) -> Role {
+        match self {
+            Self::ProbeNow { .. } | Self::Diagnose | Self::Acknowledge { .. } | Self::Reload => Role::Operate,
+        }
+    }
 }

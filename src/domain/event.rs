@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ComponentId, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster, StepReport, Verdict,
-    chain::Link, diagnosis::Diagnosis, record::ClockState, time::rfc3339_millis,
+    Attached, Command, ComponentId, PathName, Percent, Person, Phase, PlatformId, RecoveryRecord, Roster,
+    StepReport, Verdict, chain::Link, diagnosis::Diagnosis, record::ClockState, time::rfc3339_millis,
 };
 
 /// One thing that happened. `at` is always the time of emission.
@@ -46,6 +46,12 @@ pub enum Event {
     Notice(NoticeEvent),
     /// The whole chain was examined.
     Diagnosis(Diagnosis),
+    /// Somebody did something.
+    Act(ActEvent),
+    /// Somebody came or went.
+    Presence(PresenceEvent),
+    /// The config was read again.
+    Config(ConfigEvent),
 }
 
 /// The roster, sent first.
@@ -392,6 +398,56 @@ pub struct NoticeEvent {
     pub text: String,
 }
 
+/// An act of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActEvent {
+    /// When.
+    #[serde(with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub who: Person,
+    /// What.
+    pub act: Command,
+}
+
+/// Somebody came or went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceEvent {
+    /// When.
+    #[serde(with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// Which of both.
+    pub change: Presence,
+    /// Who.
+    pub console: Attached,
+    /// Everybody who is here now, in the order in which they came.
+    pub present: Vec<Attached>,
+}
+
+/// Coming or going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// A console was attached.
+    Attached,
+    /// It was closed, or its connection was cut.
+    Detached,
+}
+
+/// A config that was read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigEvent {
+    /// When.
+    #[serde(with = "rfc3339_millis")]
+    pub at: DateTime<Utc>,
+    /// Who asked for it; `None` for SIGHUP.
+    pub who: Option<Person>,
+    /// Whether it is in force now; otherwise the old one still is.
+    pub loaded: bool,
+    /// What is wrong with it, a line for each mistake; or what changed.
+    pub words: Vec<String>,
+}
+
 impl Event {
     /// The time of emission.
     #[must_use]
@@ -413,6 +469,9 @@ impl Event {
             Self::Platform(event) => event.at,
             Self::Notice(event) => event.at,
             Self::Diagnosis(event) => event.at,
+            Self::Act(event) => event.at,
+            Self::Presence(event) => event.at,
+            Self::Config(event) => event.at,
         }
     }
 
@@ -429,13 +488,21 @@ impl Event {
             Self::Blip(event) => Some(&event.component_id),
             Self::Unmeasured(event) => Some(&event.component_id),
             Self::Alert(event) => event.component_id.as_ref(),
+            Self::Act(event) => match &event.act {
+                Command::ProbeNow { component_id } | Command::Acknowledge { component_id, .. } => {
+                    Some(component_id)
+                }
+                Command::Diagnose | Command::Reload => None,
+            },
             Self::Roster(_)
             | Self::Gap(_)
             | Self::Clock(_)
             | Self::Budget(_)
             | Self::Platform(_)
             | Self::Notice(_)
-            | Self::Diagnosis(_) => None,
+            | Self::Diagnosis(_)
+            | Self::Presence(_)
+            | Self::Config(_) => None,
         }
     }
 }

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ComponentCard, ComponentId, Event, PathName, Percent, Phase, PlatformId, RecoveryRecord, Roster,
-    StepReport, Verdict, compliance,
+    Attached, Command, ComponentCard, ComponentId, Event, PathName, Percent, Person, Phase, PlatformId,
+    RecoveryRecord, Roster, StepReport, Verdict, compliance,
     diagnosis::Diagnosis,
-    event::{ClockEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
+    event::{ActEvent, ClockEvent, ConfigEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
     history::{History, Pattern},
 };
 
@@ -42,6 +42,12 @@ pub struct Picture {
     /// What the last examination of the whole chain found.
     #[serde(default)]
     pub diagnosis: Option<Diagnosis>,
+    /// Who is here, in the order in which they came.
+    #[serde(default)]
+    pub present: Vec<Attached>,
+    /// The last word on a config that was read again.
+    #[serde(default)]
+    pub config: Option<ConfigEvent>,
     #[serde(skip)]
     places: HashMap<ComponentId, usize>,
 }
@@ -73,6 +79,20 @@ pub struct ComponentPicture {
     pub recoveries: VecDeque<Arc<RecoveryRecord>>,
     /// Bad verdicts that were not confirmed, since the engine started.
     pub blips: u32,
+    /// Who looks after the open outage.
+    #[serde(default)]
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// Somebody looks after an outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// Which outage.
+    pub outage_id: String,
+    /// Who.
+    pub who: Person,
+    /// Since when.
+    pub at: DateTime<Utc>,
 }
 
 /// One platform.
@@ -127,6 +147,8 @@ impl Picture {
             notable: VecDeque::new(),
             last_event_at: None,
             diagnosis: None,
+            present: Vec::new(),
+            config: None,
             places: HashMap::new(),
         };
         picture.index();
@@ -159,6 +181,7 @@ impl Picture {
                     let before = component.phase;
                     component.phase = phase.phase;
                     component.outage.clone_from(&phase.outage);
+                    component.forget_acknowledgement();
                     // What only says that nothing is wrong yet, told for every component at the start, is no news.
                     if before == phase.phase || (before == Phase::Unobserved && phase.phase == Phase::Up) {
                         return;
@@ -170,6 +193,7 @@ impl Picture {
                     && let Some(component) = self.component_mut(&progress.component_id)
                 {
                     component.outage = Some(progress.outage.clone());
+                    component.forget_acknowledgement();
                 }
             }
             Event::Recovery(recovery) => {
@@ -206,6 +230,9 @@ impl Picture {
                 };
             }
             Event::Diagnosis(diagnosis) => self.diagnosis = Some(diagnosis.clone()),
+            Event::Act(act) => self.apply_act(act),
+            Event::Presence(presence) => self.present.clone_from(&presence.present),
+            Event::Config(config) => self.config = Some(config.clone()),
             Event::Notice(notice) => {
                 if notice.standing {
                     self.notices.insert(notice.about.clone(), notice.clone());
@@ -309,6 +336,16 @@ impl Picture {
         component.pattern.add(probe.verdict);
     }
 
+    fn apply_act(&mut self, act: &ActEvent) {
+        if let Command::Acknowledge { component_id, outage_id } = &act.act
+            && let Some(component) = self.component_mut(component_id)
+            && component.outage.as_ref().is_some_and(|outage| outage.id == *outage_id)
+        {
+            component.acknowledged =
+                Some(Acknowledged { outage_id: outage_id.clone(), who: act.who.clone(), at: act.at });
+        }
+    }
+
     fn replace_roster(&mut self, roster: Arc<Roster>) {
         if *self.roster == *roster {
             return;
@@ -323,6 +360,8 @@ impl Picture {
         fresh.notices = std::mem::take(&mut self.notices);
         fresh.notable = std::mem::take(&mut self.notable);
         fresh.diagnosis = self.diagnosis.take();
+        fresh.present = std::mem::take(&mut self.present);
+        fresh.config = self.config.take();
         fresh.last_event_at = self.last_event_at;
         *self = fresh;
     }
@@ -330,7 +369,10 @@ impl Picture {
 
 /// Whether a person would want to read it later.
 const fn is_notable(event: &Event) -> bool {
-    !matches!(event, Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_))
+    !matches!(
+        event,
+        Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_) | Event::Presence(_)
+    )
 }
 
 impl ComponentPicture {
@@ -348,7 +390,14 @@ impl ComponentPicture {
             outage: None,
             recoveries: VecDeque::new(),
             blips: 0,
+            acknowledged: None,
         }
+    }
+
+    /// An acknowledgement ends with its outage.
+    fn forget_acknowledgement(&mut self) {
+        let open = self.outage.as_ref().map(|outage| &outage.id);
+        self.acknowledged.take_if(|known| open != Some(&known.outage_id));
     }
 
     fn keep(&mut self, record: Arc<RecoveryRecord>, window: Duration, now: DateTime<Utc>) {

@@ -9,10 +9,11 @@ use chrono::TimeDelta;
 
 use super::Listener;
 use crate::{
+    config::model::Config,
     domain::{
-        Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
+        Attached, Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
         clock::Judged,
-        event::{NoticeEvent, RecoveryEvent},
+        event::{NoticeEvent, Presence, PresenceEvent, RecoveryEvent},
         measurement::{KeptAt, Measurement, Pace, Thresholds},
         time::Now,
     },
@@ -234,6 +235,30 @@ impl Core {
         for listener in &mut self.listeners {
             listener.event(&event);
         }
+    }
+
+    /// Tells every listener which config is in force.
+    pub(super) fn set_config(&mut self, config: &Arc<Config>) {
+        for listener in &mut self.listeners {
+            listener.config(config);
+        }
+    }
+
+    /// A console is here.
+    pub(super) fn attached(&mut self, console: Attached, now: Now) {
+        let mut present = self.picture.present.clone();
+        present.push(console.clone());
+        let change = Presence::Attached;
+        self.publish(Event::Presence(PresenceEvent { at: now.wall, change, console, present }));
+    }
+
+    /// A console has gone.
+    pub(super) fn detached(&mut self, id: u64, now: Now) {
+        let mut present = self.picture.present.clone();
+        let Some(place) = present.iter().position(|console| console.id == id) else { return };
+        let console = present.remove(place);
+        let change = Presence::Detached;
+        self.publish(Event::Presence(PresenceEvent { at: now.wall, change, console, present }));
     }
 
     /// Hands the picture to every listener that asked for it.

@@ -21,9 +21,9 @@ use crate::{
     clock::{Corrected, SharedClock},
     config::model::Config,
     domain::{
-        Command, Event, Moment, RecoveryRecord,
+        Command, Event, Moment, Person, RecoveryRecord,
         diagnosis::{Area, Diagnosis, Finding},
-        event::{BudgetEvent, Stretched},
+        event::{ActEvent, BudgetEvent, Stretched},
         measurement::Thresholds,
     },
     probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle, budget::Stretch},
@@ -135,6 +135,7 @@ impl Task {
             recoveries = past.recoveries.len(),
             "the engine begins"
         );
+        self.core.set_config(&self.config);
         self.watch.remember(past.clock_alert);
         let held = self.wait_for_clock(&past).await;
         self.core.begin(past, self.clock.now());
@@ -263,16 +264,31 @@ impl Task {
         match request {
             None | Some(Request::Stop) => return true,
             Some(Request::Picture) => self.core.send_pictures(),
-            Some(Request::Command(Command::ProbeNow { component_id })) => {
-                if let Some(place) = self.config.roster.position(&component_id) {
-                    schedule.probe_now(place);
-                }
-            }
-            Some(Request::Command(Command::Diagnose)) => self.examine(schedule),
+            Some(Request::Command(command, who)) => self.command(command, who, schedule),
+            Some(Request::Reload) => tracing::warn!("reloading the config is not built yet"),
+            Some(Request::Attached(console)) => self.core.attached(console, self.clock.now()),
+            Some(Request::Detached(id)) => self.core.detached(id, self.clock.now()),
             Some(Request::Stored(record)) => self.core.recovery_stored(record, self.clock.now()),
             Some(Request::Health(health)) => self.health(&health),
         }
         false
+    }
+
+    /// Tells and does what somebody asked for.
+    fn command(&mut self, command: Command, who: Person, schedule: &ScheduleHandle) {
+        let now = self.clock.now();
+        self.core.publish(Event::Act(ActEvent { at: now.wall, who, act: command.clone() }));
+        match command {
+            Command::ProbeNow { component_id } => {
+                if let Some(place) = self.config.roster.position(&component_id) {
+                    schedule.probe_now(place);
+                }
+            }
+            Command::Diagnose => self.examine(schedule),
+            // The act itself is all there is to it: the picture remembers who.
+            Command::Acknowledge { .. } => {}
+            Command::Reload => tracing::warn!("reloading the config is not built yet"),
+        }
     }
 
     /// Begins to examine the whole chain beside the probes, unless that is under way.

@@ -11,9 +11,9 @@ use crate::{
         theme::{Role, Theme},
     },
     domain::{
-        Event, Phase, Picture, Verdict,
+        Command, Event, Phase, Picture, Verdict,
         diagnosis::Grade,
-        event::{AlertState, Login, PhaseEvent, Severity},
+        event::{ActEvent, AlertState, Login, PhaseEvent, Presence, Severity},
         time::Now,
     },
 };
@@ -176,10 +176,37 @@ pub(super) fn sentence(
             format!("{}: {}", alert.severity.word(), alert.reason),
             role(if alert.severity == Severity::Critical { Role::Bad } else { Role::Notice }),
         ),
+        Event::Act(act) => (act_sentence(act), role(Role::Text)),
+        Event::Config(config) if config.loaded => ("the config was read again".to_owned(), role(Role::Text)),
+        Event::Config(config) => (
+            format!(
+                "the new config is refused: {}",
+                config.words.first().map_or("no reason given", String::as_str)
+            ),
+            role(Role::Notice),
+        ),
+        Event::Presence(presence) => (
+            format!(
+                "{} {}",
+                presence.console.who,
+                if presence.change == Presence::Attached { "is here" } else { "has gone" }
+            ),
+            role(Role::Muted),
+        ),
         Event::Clock(_) | Event::Probe(_) | Event::Outage(_) | Event::Roster(_) => {
             (format!("{} components", picture.components.len()), role(Role::Text))
         }
     }
+}
+
+fn act_sentence(act: &ActEvent) -> String {
+    let what = match &act.act {
+        Command::ProbeNow { .. } => "probed it by hand",
+        Command::Diagnose => "examined the whole chain",
+        Command::Acknowledge { .. } => "acknowledged the outage",
+        Command::Reload => "read the config again",
+    };
+    format!("{} {what}", act.who)
 }
 
 fn phase_sentence(phase: &PhaseEvent, theme: &Theme) -> (String, Style) {
