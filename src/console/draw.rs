@@ -3,7 +3,6 @@
 //! Invariant: drawing changes nothing but scroll offsets, and never leaves its area, whatever the size.
 
 mod banner;
-mod chain;
 mod detail;
 mod diagnosis;
 mod events;
@@ -14,7 +13,6 @@ mod log;
 mod overlay;
 mod row;
 mod small;
-mod standing;
 mod tiers;
 
 use ratatui::{Frame, layout::Rect};
@@ -25,8 +23,6 @@ use super::{
 };
 use crate::domain::time::Now;
 use ink::Ink;
-
-pub(in crate::console) use standing::notices;
 
 /// Below this width or height only a line of status is shown.
 const SMALLEST: (u16, u16) = (60, 15);

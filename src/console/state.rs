@@ -4,6 +4,7 @@
 
 mod change;
 mod people;
+mod standing;
 
 use std::{cell::Cell, time::Duration};
 

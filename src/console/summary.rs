@@ -7,7 +7,7 @@ use std::{fmt::Write, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use super::{draw::notices, list, state::State, status::Status, symbols::UNICODE, text};
+use super::{list, state::State, status::Status, symbols::UNICODE, text};
 use crate::domain::{
     ComponentCard, Environment, Picture, RecoveryRecord, compliance,
     event::OutageView,
@@ -102,7 +102,7 @@ fn heading(state: &State, picture: &Picture, wall: DateTime<Utc>) -> String {
     } else {
         lines.push_str("mode: alerting\n");
     }
-    for notice in notices(state).iter().take(6) {
+    for notice in state.notices().iter().take(6) {
         let _ = writeln!(lines, "! {}", foreign(notice, FOREIGN));
     }
     lines

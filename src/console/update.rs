@@ -14,13 +14,9 @@ use super::{
     feed::{Drained, Item, Word},
     message::{Copied, Effect, Exit, Message, Signal, Urgency},
     state::State,
-    text,
+    text, words,
 };
-use crate::domain::{
-    Command, Event, Phase, Picture,
-    event::{ActEvent, ConfigEvent},
-    time::Now,
-};
+use crate::domain::{Command, Event, Phase, Picture, event::ActEvent, time::Now};
 
 pub use press::{act, palette};
 
@@ -89,7 +85,7 @@ fn follow(state: &mut State, drained: Drained, now: Now) -> Vec<Effect> {
                 state.picture.apply(&event);
                 match &*event {
                     Event::Act(act) => witness(state, act, now),
-                    Event::Config(config) => state.say_at_length(told_of_config(state, config), now),
+                    Event::Config(config) => state.say_at_length(words::config_words(config), now),
                     _ => {}
                 }
             }
@@ -135,21 +131,6 @@ fn witness(state: &mut State, act: &ActEvent, now: Now) {
     if known.is_some_and(|known| known.outage_id == *outage_id) {
         let name = &state.picture.roster.components[place].name;
         state.say(format!("{} acknowledged {name}", state.name_of(&act.who)), now);
-    }
-}
-
-/// `bob read the config again: 1 component is new`.
-fn told_of_config(state: &State, config: &ConfigEvent) -> String {
-    let first = config.words.first().map_or("no reason given", String::as_str);
-    let more = match config.words.len() {
-        0 | 1 => String::new(),
-        all => format!(" (+{} more)", all - 1),
-    };
-    let who = config.who.as_ref().map_or_else(|| "SIGHUP".to_owned(), |who| state.name_of(who));
-    match (config.loaded, config.words.is_empty()) {
-        (true, true) => format!("the config was read again ({who}): nothing changed"),
-        (true, false) => format!("the config was read again ({who}): {first}{more}"),
-        (false, _) => format!("the new config is refused, the old one stays: {first}{more}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::{banner, chain, ink::Ink, row};
+use super::ink::Ink;
 use crate::{
     console::{
         list,
@@ -11,6 +11,10 @@ use crate::{
         status::{self, Status},
         text,
         theme::{Role, Theme},
+        words::{
+            chain, outage,
+            platform::{blind_reason, intervals, stretched},
+        },
     },
     domain::{
         ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState, Timings,
@@ -117,11 +121,11 @@ fn state_lines(
     if status::is_unconfirmed(component) {
         lines.push(vec![("one bad verdict, not confirmed yet".to_owned(), theme.style(Role::Fair))]);
     }
-    if let Some(why) = row::blind_reason(picture, card, wall) {
+    if let Some(why) = blind_reason(picture, card, wall) {
         lines.push(vec![(format!("platform {}: {why}", card.platform), theme.style(Role::Blind))]);
     }
-    if let Some(stretched) = row::stretched(picture, card) {
-        let intervals = row::intervals(stretched);
+    if let Some(stretched) = stretched(picture, card) {
+        let intervals = intervals(stretched);
         lines.push(vec![(
             format!("probed {intervals}: the rate budget of platform {} is short", card.platform),
             theme.style(Role::Fair),
@@ -132,7 +136,7 @@ fn state_lines(
         let seen = cut_off.map_or(wall, |at| at.min(wall));
         let elapsed = text::clock_duration(list::elapsed(component, seen).unwrap_or_default());
         let target = text::clock_duration(card.target_rto);
-        let used = banner::used(card, component, seen);
+        let used = outage::used(card, component, seen);
         let as_of =
             cut_off.map_or_else(String::new, |at| format!(", as of {}, not known now", text::time(at, wall)));
         lines.push(vec![(
@@ -146,7 +150,7 @@ fn state_lines(
         if let Some(known) = &component.acknowledged {
             lines.push(vec![(state.acknowledgement(known, wall), theme.style(Role::Title))]);
         }
-        if let Some(waiting) = banner::waiting(component, outage, seen) {
+        if let Some(waiting) = outage::waiting(component, outage, seen) {
             lines.push(vec![(waiting, look.style)]);
         }
         let failed = if outage.links.is_empty() {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Timelike, Utc};
 use ratatui::style::Style;
 
-use super::{ink::Ink, standing::notices};
+use super::ink::Ink;
 use crate::{
     console::{
         list,
@@ -98,7 +98,7 @@ fn outages(state: &State, now: Now) -> Option<Badge> {
 
 /// How many lines it needs.
 pub(super) fn height(state: &State) -> u16 {
-    1 + notices(state).len().min(NOTICES) as u16 + u16::from(state.since.is_some())
+    1 + state.notices().len().min(NOTICES) as u16 + u16::from(state.since.is_some())
 }
 
 pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
@@ -134,7 +134,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
         let room = time_at.saturating_sub(x);
         x = ink.put_within(x, 0, room, &badge.text, badge.style(ink.theme)) + 1;
     }
-    let notices = notices(state);
+    let notices = state.notices();
     let hidden = notices.len().saturating_sub(NOTICES);
     let mut y = 1;
     for (line, notice) in notices.iter().take(NOTICES).enumerate() {

@@ -1,12 +1,13 @@
 //! A screen that is too small for more: one line of status, and under it what a person must read now.
 
-use super::{banner, header, ink::Ink};
+use super::{header, ink::Ink};
 use crate::{
     console::{
         list,
         state::State,
         text,
         theme::{Look, Role},
+        words,
     },
     domain::time::Now,
 };
@@ -46,7 +47,7 @@ fn status_line(state: &State, ink: &mut Ink, now: Now) {
     let open = list::open_outages(picture, wall);
     if let Some(first) = open.first() {
         let elapsed = list::elapsed(&picture.components[*first], wall).unwrap_or_default();
-        let left = banner::remaining(picture, *first, wall);
+        let left = words::outage::remaining(picture, *first, wall);
         x = ink.put(x + 1, 0, &format!("{}, {left}", text::clock_duration(elapsed)), style);
     }
     for badge in header::badges(state, now) {
