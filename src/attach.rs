@@ -9,6 +9,7 @@
 //! is never patched together; nobody acts whom the kernel did not name.
 
 pub mod access;
+pub mod client;
 pub mod peer;
 pub mod server;
 pub mod socket;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::{banner, chain, ink::Ink, row};
+use super::ink::Ink;
 use crate::{
     console::{
         list,
@@ -11,9 +11,15 @@ use crate::{
         status::{self, Status},
         text,
         theme::{Role, Theme},
+        words::{
+            chain,
+            component::{facts, timing_words},
+            outage,
+            platform::{blind_reason, intervals, stretched},
+        },
     },
     domain::{
-        ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState, Timings,
+        ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState,
         picture::ComponentPicture, time::Now,
     },
 };
@@ -109,11 +115,11 @@ fn state_lines(
     if status::is_unconfirmed(component) {
         lines.push(vec![("one bad verdict, not confirmed yet".to_owned(), theme.style(Role::Fair))]);
     }
-    if let Some(why) = row::blind_reason(picture, card, wall) {
+    if let Some(why) = blind_reason(picture, card, wall) {
         lines.push(vec![(format!("platform {}: {why}", card.platform), theme.style(Role::Blind))]);
     }
-    if let Some(stretched) = row::stretched(picture, card) {
-        let intervals = row::intervals(stretched);
+    if let Some(stretched) = stretched(picture, card) {
+        let intervals = intervals(stretched);
         lines.push(vec![(
             format!("probed {intervals}: the rate budget of platform {} is short", card.platform),
             theme.style(Role::Fair),
@@ -122,7 +128,7 @@ fn state_lines(
     if let Some(outage) = &component.outage {
         let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
         let target = text::clock_duration(card.target_rto);
-        let used = banner::used(card, component, wall);
+        let used = outage::used(card, component, wall);
         lines.push(vec![(
             format!(
                 "{elapsed} of {target}, {} % used, detected {}",
@@ -131,7 +137,7 @@ fn state_lines(
             ),
             theme.used(used),
         )]);
-        if let Some(waiting) = banner::waiting(component, outage, wall) {
+        if let Some(waiting) = outage::waiting(component, outage, wall) {
             lines.push(vec![(waiting, look.style)]);
         }
         let failed = if outage.links.is_empty() {
@@ -215,28 +221,6 @@ fn journey(card: &ComponentCard, component: &ComponentPicture, theme: &Theme, wi
     lines
 }
 
-/// `38 ms: DNS 1, connect 3, TLS 8, first byte 20`.
-fn timing_words(timings: Option<Timings>) -> String {
-    let Some(timings) = timings else { return String::new() };
-    let millis = |part: std::time::Duration| format!("{:.0}", part.as_secs_f64() * 1000.0);
-    let parts: Vec<String> = [
-        ("DNS", timings.dns),
-        ("connect", timings.connect),
-        ("TLS", timings.tls),
-        ("first byte", timings.first_byte),
-    ]
-    .into_iter()
-    .filter_map(|(name, part)| part.map(|part| format!("{name} {}", millis(part))))
-    .collect();
-    let total = text::latency(timings.total.as_secs_f64() * 1000.0);
-    let reused = if timings.reused { ", reused" } else { "" };
-    if parts.is_empty() {
-        format!("{total}{reused}")
-    } else {
-        format!("{total}: {}{reused}", parts.join(", "))
-    }
-}
-
 fn dependency(picture: &Picture, id: &ComponentId, theme: &Theme) -> Line {
     let Some(place) = picture.position(id) else {
         return vec![(id.to_string(), theme.style(Role::Muted))];
@@ -291,32 +275,8 @@ fn recovery(record: &RecoveryRecord, theme: &Theme, width: usize) -> Vec<Line> {
 }
 
 fn about(card: &ComponentCard, component: &ComponentPicture, theme: &Theme) -> Vec<Line> {
-    let mut facts = vec![
-        ("platform", format!("{} ({})", card.platform, card.kind)),
-        (
-            "target RTO",
-            format!(
-                "{} (tier {}), probed every {} s, in an outage every {} s",
-                text::rough_duration(card.target_rto),
-                card.tier,
-                card.cadence.as_secs_f64(),
-                card.burst.as_secs_f64()
-            ),
-        ),
-        ("failover", card.mechanism.clone().unwrap_or_else(|| "none declared".to_owned())),
-        ("primary", card.primary.join(", ")),
-        ("secondary", card.secondary.join(", ")),
-        ("shares", card.shares.join(", ")),
-        ("blips", format!("{} since the engine started", component.blips)),
-        ("owner", card.owner.clone().unwrap_or_default()),
-        ("runbook", card.runbook.clone().unwrap_or_default()),
-    ];
-    if card.protected {
-        facts.push(("protected", "never a drill's target".to_owned()));
-    }
-    facts
+    facts(card, component)
         .into_iter()
-        .filter(|(_, fact)| !fact.is_empty())
         .map(|(name, fact)| {
             vec![(format!("{name:<12}"), theme.style(Role::Muted)), (fact, theme.style(Role::Text))]
         })
