@@ -1,15 +1,20 @@
 //! The data folder: which one it is, and whether it may be trusted.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, fs,
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
 /// The variable that names the data folder.
 pub const VARIABLE: &str = "WARROOM_DATA_DIR";
+/// Where systemd says which folders `StateDirectory=` has made for a service, with `:` between them (systemd.exec(5)).
+const STATE: &str = "STATE_DIRECTORY";
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -65,25 +70,30 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The data folder: what was asked for, else the environment's, else the user's own. Nothing is created.
+/// The data folder: what was asked for, else the environment's, else a service's, else the user's own. Nothing is created.
 pub fn resolve(asked: Option<&Path>) -> Result<PathBuf, FolderError> {
     let own =
         || directories::ProjectDirs::from("", "", "warroom").map(|folders| folders.data_dir().to_path_buf());
-    choose(asked, std::env::var_os(VARIABLE), own)
+    choose(asked, std::env::var_os(VARIABLE), std::env::var_os(STATE), own)
 }
 
 fn choose(
     asked: Option<&Path>,
     variable: Option<OsString>,
+    state: Option<OsString>,
     own: impl FnOnce() -> Option<PathBuf>,
 ) -> Result<PathBuf, FolderError> {
     if let Some(asked) = asked {
         return Ok(asked.to_path_buf());
     }
-    match variable.filter(|value| !value.is_empty()) {
-        Some(value) => Ok(PathBuf::from(value)),
-        None => own().ok_or(FolderError::NoHome),
+    if let Some(value) = variable.filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(value));
     }
+    let first = |folders: OsString| {
+        let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
+        (!first.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(first)))
+    };
+    state.and_then(first).or_else(own).ok_or(FolderError::NoHome)
 }
 
 /// Makes the folder for oneself alone where there is none, and refuses one that others could tamper with.
@@ -143,13 +153,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_the_one_asked_for_then_the_environments_then_ones_own() {
+    fn the_folder_is_the_one_asked_for_then_the_environments_then_a_services_then_ones_own() {
         let own = || Some(PathBuf::from("/home/me/data"));
         let asked = Path::new("/asked");
-        assert_eq!(choose(Some(asked), Some("/variable".into()), own).unwrap(), asked);
-        assert_eq!(choose(None, Some("/variable".into()), own).unwrap(), Path::new("/variable"));
-        assert_eq!(choose(None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
-        assert!(matches!(choose(None, None, || None), Err(FolderError::NoHome)));
+        let state = || Some("/var/lib/warroom:/var/lib/other".into());
+        assert_eq!(choose(Some(asked), Some("/variable".into()), state(), own).unwrap(), asked);
+        assert_eq!(choose(None, Some("/variable".into()), state(), own).unwrap(), Path::new("/variable"));
+        assert_eq!(choose(None, Some("".into()), state(), own).unwrap(), Path::new("/var/lib/warroom"));
+        assert_eq!(choose(None, None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
+        assert!(matches!(choose(None, None, None, || None), Err(FolderError::NoHome)));
     }
 
     #[test]
