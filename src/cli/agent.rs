@@ -61,7 +61,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     }
     let config = Arc::new(loaded.config);
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    let held = start::hold(folder, config.source.as_deref())?;
+    let held = start::hold(folder, &config)?;
     let runtime = start::runtime()?;
     let mailbox = Mailbox::default();
     let remote = mailbox.remote();
