@@ -64,7 +64,10 @@ pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
     }
     let keys = running.state.keys.clone();
     keyboard::begin(sender.clone(), move |key| keys.may_end(key))?;
-    running.engine.reader.attach(sender);
+    running.engine.reader.attach(move |news| {
+        // A loop that has ended no longer listens; the engine goes on without it.
+        let _ = sender.send(Message::Woken { news });
+    });
     running.run(&messages, &hearing)
 }
 

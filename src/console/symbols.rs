@@ -108,6 +108,19 @@ pub static ASCII: Symbols = Symbols {
     replaced: "?",
 };
 
+/// What is said rather than drawn, for the line mode: words where the others have signs.
+pub static SPOKEN: Symbols = Symbols {
+    ascii: false,
+    arrow: "to",
+    range: "to",
+    at_most: "at most",
+    plus_minus: "plus or minus",
+    ..ASCII
+};
+
+/// The same where only ASCII may be written.
+pub static SPOKEN_ASCII: Symbols = Symbols { ascii: true, ..SPOKEN };
+
 impl Symbols {
     /// How a character is written in this set; `None` when it can be shown as it is.
     #[must_use]

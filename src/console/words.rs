@@ -5,6 +5,7 @@
 //! written out ([`text::clean`]), not here; this computes no verdict.
 
 pub(super) mod chain;
+pub(super) mod component;
 pub(super) mod outage;
 pub(super) mod platform;
 
@@ -12,11 +13,9 @@ use chrono::{DateTime, Utc};
 
 use super::{symbols::Symbols, text};
 use crate::domain::{
-    Command, Event, Phase, Picture, Verdict,
+    Command, Event, Phase, Picture, RecoveryRecord, Verdict,
     diagnosis::Grade,
-    event::{
-        ActEvent, AlertState, BudgetEvent, ConfigEvent, GapEvent, Login, PhaseEvent, Presence, RecoveryEvent,
-    },
+    event::{ActEvent, AlertState, BudgetEvent, ConfigEvent, GapEvent, Login, PhaseEvent, Presence},
     record::ClockState,
 };
 
@@ -46,7 +45,7 @@ pub(super) fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall
             violation.rto_used_percentage,
             if violation.open { ", still open" } else { "" }
         ),
-        Event::Recovery(recovery) => recovery_words(recovery, symbols),
+        Event::Recovery(recovery) => recovered(&recovery.record, symbols),
         Event::Blip(blip) => {
             format!("blip: {}", blip.reason.as_deref().unwrap_or("one bad verdict, not confirmed"))
         }
@@ -77,8 +76,8 @@ pub(super) fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall
     }
 }
 
-fn recovery_words(recovery: &RecoveryEvent, symbols: &Symbols) -> String {
-    let record = &recovery.record;
+/// `PASS after 58.0 s (57.5 – 63.1), 96.7 % used`.
+pub(super) fn recovered(record: &RecoveryRecord, symbols: &Symbols) -> String {
     let certain = if record.certain { "" } else { ", not certain" };
     let (low, high) = record.bounds_seconds;
     let high = high.map_or_else(|| "?".to_owned(), |high| format!("{high:.1}"));

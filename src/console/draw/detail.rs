@@ -12,12 +12,14 @@ use crate::{
         text,
         theme::{Role, Theme},
         words::{
-            chain, outage,
+            chain,
+            component::{facts, timing_words},
+            outage,
             platform::{blind_reason, intervals, stretched},
         },
     },
     domain::{
-        ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState, Timings,
+        ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState,
         picture::ComponentPicture, time::Now,
     },
 };
@@ -219,28 +221,6 @@ fn journey(card: &ComponentCard, component: &ComponentPicture, theme: &Theme, wi
     lines
 }
 
-/// `38 ms: DNS 1, connect 3, TLS 8, first byte 20`.
-fn timing_words(timings: Option<Timings>) -> String {
-    let Some(timings) = timings else { return String::new() };
-    let millis = |part: std::time::Duration| format!("{:.0}", part.as_secs_f64() * 1000.0);
-    let parts: Vec<String> = [
-        ("DNS", timings.dns),
-        ("connect", timings.connect),
-        ("TLS", timings.tls),
-        ("first byte", timings.first_byte),
-    ]
-    .into_iter()
-    .filter_map(|(name, part)| part.map(|part| format!("{name} {}", millis(part))))
-    .collect();
-    let total = text::latency(timings.total.as_secs_f64() * 1000.0);
-    let reused = if timings.reused { ", reused" } else { "" };
-    if parts.is_empty() {
-        format!("{total}{reused}")
-    } else {
-        format!("{total}: {}{reused}", parts.join(", "))
-    }
-}
-
 fn dependency(picture: &Picture, id: &ComponentId, theme: &Theme) -> Line {
     let Some(place) = picture.position(id) else {
         return vec![(id.to_string(), theme.style(Role::Muted))];
@@ -295,32 +275,8 @@ fn recovery(record: &RecoveryRecord, theme: &Theme, width: usize) -> Vec<Line> {
 }
 
 fn about(card: &ComponentCard, component: &ComponentPicture, theme: &Theme) -> Vec<Line> {
-    let mut facts = vec![
-        ("platform", format!("{} ({})", card.platform, card.kind)),
-        (
-            "target RTO",
-            format!(
-                "{} (tier {}), probed every {} s, in an outage every {} s",
-                text::rough_duration(card.target_rto),
-                card.tier,
-                card.cadence.as_secs_f64(),
-                card.burst.as_secs_f64()
-            ),
-        ),
-        ("failover", card.mechanism.clone().unwrap_or_else(|| "none declared".to_owned())),
-        ("primary", card.primary.join(", ")),
-        ("secondary", card.secondary.join(", ")),
-        ("shares", card.shares.join(", ")),
-        ("blips", format!("{} since the engine started", component.blips)),
-        ("owner", card.owner.clone().unwrap_or_default()),
-        ("runbook", card.runbook.clone().unwrap_or_default()),
-    ];
-    if card.protected {
-        facts.push(("protected", "never a drill's target".to_owned()));
-    }
-    facts
+    facts(card, component)
         .into_iter()
-        .filter(|(_, fact)| !fact.is_empty())
         .map(|(name, fact)| {
             vec![(format!("{name:<12}"), theme.style(Role::Muted)), (fact, theme.style(Role::Text))]
         })

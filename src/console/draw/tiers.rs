@@ -12,7 +12,6 @@ use crate::{
     console::{
         list::{self, ListLine},
         state::State,
-        status::Status,
         text,
         theme::Role,
     },
@@ -173,15 +172,7 @@ fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, above: usi
 /// How many of a tier are up and how many nobody sees now; whether all are up.
 fn count(picture: &Picture, members: &[usize], wall: DateTime<Utc>) -> (String, bool) {
     let number = members.len();
-    let (mut up, mut unseen) = (0, 0);
-    for place in members {
-        let (card, component) = (&picture.roster.components[*place], &picture.components[*place]);
-        if list::is_unseen(picture, card, component, wall) {
-            unseen += 1;
-        } else if Status::of(card, component) == Status::Up {
-            up += 1;
-        }
-    }
+    let (up, unseen) = list::tally(picture, members, wall);
     let unseen = if unseen > 0 { format!(", {unseen} not seen") } else { String::new() };
     (format!(" {up} of {number} up{unseen} "), up == number)
 }
