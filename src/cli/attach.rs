@@ -195,7 +195,7 @@ fn is_kept_out(failure: &Failure) -> bool {
 /// What is said when an attached console has ended.
 pub(super) fn farewell(standing: &Standing) -> String {
     match standing {
-        Standing::Here(pid) => format!("warroom: the agent goes on measuring (process {pid})"),
+        Standing::Here(pid) => format!("warroom: the engine goes on measuring (process {pid})"),
         Standing::Away(reason) => format!("warroom: not connected at the end: {reason}"),
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use super::{Args, options, showed, stage::Stage, watching};
 use crate::{
-    attach::{client, peer},
+    attach::{
+        client, peer,
+        server::{HOST, Server},
+    },
     cli::{Exit, Failure, Outcome, start},
     clock::{Clock, SystemClock},
     console::{self, Feed, FeedWriter, Word},
@@ -36,12 +39,15 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
     let remote = mailbox.remote();
     let me = this_console(args);
     writer.tell(Word::You(me.clone()));
+    // Declared after the lock is held, and so gone before it is let go.
+    let (server, ear) = Server::begin(&held.folder, remote.clone(), start::clock(), Some(me.clone()));
+    let (farewell, last_words) = (server.farewell(), format!("measuring ended with {}'s console", me.who));
     let setup = Setup {
         config: Arc::clone(&config),
         clock: start::clock(),
         seed: start::seed(),
         folder: held.folder.clone(),
-        listeners: Vec::new(),
+        listeners: vec![ear],
     };
     let engine: Running = Arc::default();
     let writer = Arc::new(writer);
@@ -67,12 +73,17 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
                 for finding in findings {
                     tracing::warn!("{finding}");
                 }
-                work(setup, mailbox, demo, &writer)
+                work(setup, mailbox, demo, &writer).inspect_err(|failure| {
+                    let reason = format!("{:#}", failure.error);
+                    farewell.say(reason.clone());
+                    writer.stop(reason);
+                })
             });
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
     let shown = console::run(&options(args), feed);
+    server.farewell().say(last_words);
     remote.stop();
     let worked = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
     let worked = match worked {
@@ -83,6 +94,7 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
             Err(_) => Err(Failure::cannot_go_on(anyhow::anyhow!("the engine panicked"))),
         },
     };
+    drop(server);
     drop(held);
     drop(folder);
     let exit = showed(shown)?;
@@ -94,7 +106,7 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
 fn this_console(args: &Args) -> Attached {
     let greeting = client::greeting(args.role());
     Attached {
-        id: 0,
+        id: HOST,
         who: peer::myself(),
         role: args.role(),
         since: SystemClock.wall(),
@@ -112,7 +124,7 @@ fn work(
     writer: &Arc<FeedWriter>,
 ) -> Result<(), Failure> {
     setup.listeners.push(Box::new(Screen(Arc::clone(writer))));
-    let worked = start::runtime().and_then(|runtime| {
+    start::runtime().and_then(|runtime| {
         let worked = runtime.block_on(async {
             if let Some(listener) = demo {
                 let listener = tokio::net::TcpListener::from_std(listener).map_err(Failure::cannot_go_on)?;
@@ -123,11 +135,7 @@ fn work(
         });
         runtime.shutdown_background();
         worked
-    });
-    if let Err(failure) = &worked {
-        writer.stop(format!("{:#}", failure.error));
-    }
-    worked
+    })
 }
 
 /// The engine's events on their way to the screen.
