@@ -72,7 +72,7 @@ pub struct Global {
         long,
         value_name = "DIR",
         global = true,
-        help = "The data folder; else $WARROOM_DATA_DIR, else the user's own; one engine works on it at a time"
+        help = "The data folder; else $WARROOM_DATA_DIR, $STATE_DIRECTORY of a service, the user's own; one engine works on it at a time"
     )]
     pub data_dir: Option<PathBuf>,
 }

@@ -103,6 +103,11 @@ fn believe(holder: &Holder, file: Option<StatusFile>, now: DateTime<Utc>) -> (En
     }
 }
 
+/// How things stand by a running engine's own word.
+pub(super) fn words(status: &StatusFile) -> String {
+    sentence(Engine::Running, Some(status))
+}
+
 fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
     let Some(status) = status else {
         return "an engine runs and has not said yet how things stand".to_owned();

@@ -1,10 +1,13 @@
 //! The data folder: which one it is, and whether it may be trusted.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, fs,
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,6 +15,8 @@ use std::{
 pub const VARIABLE: &str = "WARROOM_DATA_DIR";
 /// Where an agent that is the machine's service keeps its data.
 pub const SYSTEM: &str = "/var/lib/warroom";
+/// Where systemd says which folders `StateDirectory=` has made for a service, with `:` between them (systemd.exec(5)).
+const STATE: &str = "STATE_DIRECTORY";
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +72,11 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The data folder: what was asked for, else the environment's, else the user's own. Nothing is created.
+/// The data folder: what was asked for, else the environment's, else a service's, else the user's own. Nothing is created.
 pub fn resolve(asked: Option<&Path>) -> Result<PathBuf, FolderError> {
     let own =
         || directories::ProjectDirs::from("", "", "warroom").map(|folders| folders.data_dir().to_path_buf());
-    choose(asked, std::env::var_os(VARIABLE), own)
+    choose(asked, std::env::var_os(VARIABLE), std::env::var_os(STATE), own)
 }
 
 /// The data folder that was named: by an option, else by the environment.
@@ -87,9 +92,14 @@ fn name(asked: Option<&Path>, variable: Option<OsString>) -> Option<PathBuf> {
 fn choose(
     asked: Option<&Path>,
     variable: Option<OsString>,
+    state: Option<OsString>,
     own: impl FnOnce() -> Option<PathBuf>,
 ) -> Result<PathBuf, FolderError> {
-    name(asked, variable).or_else(own).ok_or(FolderError::NoHome)
+    let first = |folders: OsString| {
+        let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
+        (!first.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(first)))
+    };
+    name(asked, variable).or_else(|| state.and_then(first)).or_else(own).ok_or(FolderError::NoHome)
 }
 
 /// Makes the folder for oneself alone where there is none, and refuses one that others could tamper with.
@@ -173,13 +183,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_the_one_asked_for_then_the_environments_then_ones_own() {
+    fn the_folder_is_the_one_asked_for_then_the_environments_then_a_services_then_ones_own() {
         let own = || Some(PathBuf::from("/home/me/data"));
         let asked = Path::new("/asked");
-        assert_eq!(choose(Some(asked), Some("/variable".into()), own).unwrap(), asked);
-        assert_eq!(choose(None, Some("/variable".into()), own).unwrap(), Path::new("/variable"));
-        assert_eq!(choose(None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
-        assert!(matches!(choose(None, None, || None), Err(FolderError::NoHome)));
+        let state = || Some("/var/lib/warroom:/var/lib/other".into());
+        assert_eq!(choose(Some(asked), Some("/variable".into()), state(), own).unwrap(), asked);
+        assert_eq!(choose(None, Some("/variable".into()), state(), own).unwrap(), Path::new("/variable"));
+        assert_eq!(choose(None, Some("".into()), state(), own).unwrap(), Path::new("/var/lib/warroom"));
+        assert_eq!(choose(None, None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
+        assert!(matches!(choose(None, None, None, || None), Err(FolderError::NoHome)));
     }
 
     #[test]
