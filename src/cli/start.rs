@@ -1,6 +1,10 @@
 //! What several subcommands do before they begin: find and read the config, take the data folder, make a runtime.
 
-use std::{path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -8,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, Failure, Global, Output};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, Loaded},
-    store::{Holder, Lock, LockError, folder},
+    config::{self, Loaded, model::Config},
+    store::{self, Holder, Lock, LockError, folder},
 };
 
 /// The config that the options and the environment name; `None` where there is none at all.
@@ -55,6 +59,20 @@ pub(super) fn hold(folder: PathBuf, config: Option<&std::path::Path>) -> Result<
         LockError::File { .. } => Failure::cannot_go_on(error),
     })?;
     Ok(Held { folder, _lock: lock })
+}
+
+/// Lets the group that the config names read what the engine writes, or nobody. Where that cannot be, it is said, and
+/// measuring goes on.
+pub(super) fn share(folder: &Path, config: &Config) {
+    let named = config.agent.group.as_deref();
+    let group = named.and_then(uzers::get_group_by_name).map(|group| group.gid());
+    if let Err(error) = store::share::share(folder, group) {
+        let (group, folder) = (named.unwrap_or("nobody"), folder.display());
+        tracing::warn!(
+            "the data folder {folder} cannot be opened to {group} ({error}): run the engine as its owner, with `[agent] group` \
+             as its own group (`Group=` of a service)"
+        );
+    }
 }
 
 /// The runtime that the engine lives in: one thread, because what it does is waiting, and handing each probe from thread to
