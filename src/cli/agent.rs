@@ -64,8 +64,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     }
     let config = Arc::new(loaded.config);
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    let held = start::hold(folder, config.source.as_deref())?;
-    start::share(&held.folder, &config);
+    let held = start::hold(folder, &config)?;
     told::beginning(&config, &held.folder);
     let runtime = start::runtime()?;
     let mailbox = Mailbox::default();

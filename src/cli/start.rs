@@ -50,27 +50,44 @@ pub(super) struct Held {
     _lock: Lock,
 }
 
-/// Takes the data folder for an engine of this process.
-pub(super) fn hold(folder: PathBuf, config: Option<&std::path::Path>) -> Result<Held, Failure> {
-    folder::prepare(&folder, None).map_err(Failure::wrong_use)?;
-    let holder = Holder::this(SystemClock.wall(), config);
+/// Takes the data folder for an engine of this process, which will measure what a config says.
+pub(super) fn hold(folder: PathBuf, config: &Config) -> Result<Held, Failure> {
+    let group = group(config)?;
+    folder::prepare(&folder, group).map_err(Failure::wrong_use)?;
+    let holder = Holder::this(SystemClock.wall(), config.source.as_deref());
     let lock = Lock::acquire(&folder, &holder).map_err(|error| match error {
         LockError::Held { .. } => Failure::wrong_use(error),
         LockError::File { .. } => Failure::cannot_go_on(error),
     })?;
+    share(&folder, group);
     Ok(Held { folder, _lock: lock })
 }
 
-/// Lets the group that the config names read what the engine writes, or nobody. Where that cannot be, it is said, and
-/// measuring goes on.
-pub(super) fn share(folder: &Path, config: &Config) {
-    let named = config.agent.group.as_deref();
-    let group = named.and_then(uzers::get_group_by_name).map(|group| group.gid());
+/// Whether another engine was faster.
+pub(super) fn is_held(failure: &Failure) -> bool {
+    failure.error.downcast_ref::<LockError>().is_some_and(|error| matches!(error, LockError::Held { .. }))
+}
+
+/// The number of the group that a config lets into the data folder.
+fn group(config: &Config) -> Result<Option<u32>, Failure> {
+    let Some(name) = &config.agent.group else { return Ok(None) };
+    let group = uzers::get_group_by_name(name).ok_or_else(|| {
+        Failure::wrong_use(anyhow::anyhow!(
+            "`[agent] group` is \"{name}\", and this machine knows no such group: run `groupadd {name}` as root, or name \
+             another"
+        ))
+    })?;
+    Ok(Some(group.gid()))
+}
+
+/// Lets the members of a group read what the engine writes, or nobody. Where that cannot be it is said, and measuring goes
+/// on.
+fn share(folder: &Path, group: Option<u32>) {
     if let Err(error) = store::share::share(folder, group) {
-        let (group, folder) = (named.unwrap_or("nobody"), folder.display());
         tracing::warn!(
-            "the data folder {folder} cannot be opened to {group} ({error}): run the engine as its owner, with `[agent] group` \
-             as its own group (`Group=` of a service)"
+            "the data folder {} cannot be set to be read by the group of `[agent]` alone, or by nobody ({error}): let the engine \
+             run as the folder's owner and in that group (`Group=` of a service)",
+            folder.display()
         );
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Exit, Failure, Global, Outcome, Output};
 use crate::{
+    attach::wire::SOCKET,
     clock::{Clock, SystemClock},
     console::symbols,
     domain::{
@@ -74,7 +75,7 @@ enum Engine {
 /// Prints it.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    folder::inspect(&folder, None).map_err(Failure::wrong_use)?;
+    folder::visit(&folder, SOCKET).map_err(Failure::wrong_use)?;
     let (engine, status) = match Lock::peek(&folder) {
         Ok(None) => (Engine::None, None),
         Err(LockError::Held { .. }) => (Engine::Starting, None),
