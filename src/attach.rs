@@ -8,5 +8,6 @@
 //! Invariants: no console can slow the engine; one that lags or comes back gets a whole picture, so that what it shows
 //! is never patched together; nobody acts whom the kernel did not name.
 
+pub mod client;
 pub mod peer;
 pub mod wire;

@@ -28,6 +28,7 @@ pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod update;
+mod words;
 
 use std::path::PathBuf;
 

@@ -3,7 +3,6 @@
 //! Invariant: drawing changes nothing but scroll offsets, and never leaves its area, whatever the size.
 
 mod banner;
-mod chain;
 mod detail;
 mod diagnosis;
 mod events;
@@ -22,6 +21,7 @@ use super::{
     state::{State, View, Zoom},
     text,
     theme::{Look, Role},
+    words,
 };
 use crate::domain::time::Now;
 use ink::Ink;
@@ -70,7 +70,7 @@ fn status_line(state: &State, ink: &mut Ink, now: Now) {
     let open = list::open_outages(picture, wall);
     if let Some(first) = open.first() {
         let elapsed = list::elapsed(&picture.components[*first], wall).unwrap_or_default();
-        let left = banner::remaining(picture, *first, wall);
+        let left = words::outage::remaining(picture, *first, wall);
         x = ink.put(x + 1, 0, &format!("{}, {left}", text::clock_duration(elapsed)), style);
     }
     for badge in header::badges(state, now) {

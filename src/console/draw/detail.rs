@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 
-use super::{banner, chain, ink::Ink, row};
+use super::ink::Ink;
 use crate::{
     console::{
         list,
@@ -11,6 +11,10 @@ use crate::{
         status::{self, Status},
         text,
         theme::{Role, Theme},
+        words::{
+            chain, outage,
+            platform::{blind_reason, intervals, stretched},
+        },
     },
     domain::{
         ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState, Timings,
@@ -109,11 +113,11 @@ fn state_lines(
     if status::is_unconfirmed(component) {
         lines.push(vec![("one bad verdict, not confirmed yet".to_owned(), theme.style(Role::Fair))]);
     }
-    if let Some(why) = row::blind_reason(picture, card, wall) {
+    if let Some(why) = blind_reason(picture, card, wall) {
         lines.push(vec![(format!("platform {}: {why}", card.platform), theme.style(Role::Blind))]);
     }
-    if let Some(stretched) = row::stretched(picture, card) {
-        let intervals = row::intervals(stretched);
+    if let Some(stretched) = stretched(picture, card) {
+        let intervals = intervals(stretched);
         lines.push(vec![(
             format!("probed {intervals}: the rate budget of platform {} is short", card.platform),
             theme.style(Role::Fair),
@@ -122,7 +126,7 @@ fn state_lines(
     if let Some(outage) = &component.outage {
         let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
         let target = text::clock_duration(card.target_rto);
-        let used = banner::used(card, component, wall);
+        let used = outage::used(card, component, wall);
         lines.push(vec![(
             format!(
                 "{elapsed} of {target}, {} % used, detected {}",
@@ -131,7 +135,7 @@ fn state_lines(
             ),
             theme.used(used),
         )]);
-        if let Some(waiting) = banner::waiting(component, outage, wall) {
+        if let Some(waiting) = outage::waiting(component, outage, wall) {
             lines.push(vec![(waiting, look.style)]);
         }
         let failed = if outage.links.is_empty() {

@@ -3,7 +3,7 @@
 use chrono::Timelike;
 use ratatui::style::Style;
 
-use super::{ink::Ink, row};
+use super::ink::Ink;
 use crate::{
     console::{
         list,
@@ -11,6 +11,7 @@ use crate::{
         status::Status,
         text,
         theme::{Role, Theme},
+        words,
     },
     domain::{Environment, record::ClockState, time::Now},
 };
@@ -88,29 +89,7 @@ fn outages(state: &State, now: Now) -> Option<Badge> {
 fn notices(state: &State) -> Vec<String> {
     let picture = state.frozen.as_ref().map_or(&state.picture, |frozen| &frozen.picture);
     let stopped = state.stopped.as_ref().map(|reason| format!("nothing is measured any longer: {reason}"));
-    let failing = picture.platforms.iter().filter_map(|(id, platform)| {
-        platform.login_failing.as_ref().map(|reason| format!("{id}: login failing: {reason}"))
-    });
-    let standing = picture.notices.values().map(|notice| notice.text.clone());
-    let short = picture.platforms.iter().filter_map(|(id, platform)| {
-        let worst = platform.stretched.first()?;
-        let name = picture.position(&worst.component_id).map(|place| &picture.roster.components[place].name);
-        let name = name.map_or_else(|| worst.component_id.to_string(), ToString::to_string);
-        let more = match platform.stretched.len() {
-            1 => String::new(),
-            all => format!(" (+{} more)", all - 1),
-        };
-        Some(format!("{id}: the rate budget is short: {name} probed {}{more}", row::intervals(worst)))
-    });
-    let unsafe_clock =
-        picture.clock.as_ref().filter(|clock| clock.state == ClockState::Unsafe).map(|clock| {
-            let wrong = clock.offset_ms.map(|offset| format!(" by {:.1} s", offset.abs() / 1000.0));
-            format!(
-                "the clock is wrong{}: nothing is recorded; `chronyc makestep` sets it",
-                wrong.unwrap_or_default()
-            )
-        });
-    stopped.into_iter().chain(unsafe_clock).chain(failing).chain(standing).chain(short).collect()
+    stopped.into_iter().chain(words::standing(picture)).collect()
 }
 
 /// How many lines it needs.

@@ -3,16 +3,17 @@
 use chrono::{DateTime, Utc};
 use ratatui::style::{Modifier, Style};
 
-use super::{
-    banner,
-    ink::{Ink, bar},
-};
+use super::ink::{Ink, bar};
 use crate::{
     console::{
         list,
         status::{self, Status},
         text,
         theme::{Role, Theme},
+        words::{
+            outage,
+            platform::{blind_reason, intervals, stretched},
+        },
     },
     domain::{
         ComponentCard, Picture, Timings, Verdict, event::Stretched, history::History,
@@ -243,7 +244,7 @@ fn past(
     wall: DateTime<Utc>,
 ) {
     if component.outage.is_some() {
-        let used = banner::used(card, component, wall);
+        let used = outage::used(card, component, wall);
         let figure = format!("{:>4} %", used.floor().min(9999.0));
         let bar = bar(ink.theme, used / 100.0, usize::from(cells).saturating_sub(figure.len()));
         let style = ink.theme.used(used);
@@ -310,45 +311,6 @@ fn who(picture: &Picture, place: usize, theme: &Theme, wall: DateTime<Utc>) -> (
 /// Whether it is worth the place of who serves: what a burst loses of its fractions of a second is not.
 fn matters(stretched: &Stretched) -> bool {
     stretched.actual_ms >= stretched.wanted_ms + 1_000
-}
-
-/// `every 11 s, not 5 s`.
-pub(super) fn intervals(stretched: &Stretched) -> String {
-    format!("every {}, not {}", seconds(stretched.actual_ms), seconds(stretched.wanted_ms))
-}
-
-/// An interval in seconds, with two figures that count.
-fn seconds(millis: u64) -> String {
-    let seconds = millis as f64 / 1000.0;
-    let digits = usize::from(seconds < 9.95 && (seconds * 10.0).round() % 10.0 != 0.0);
-    format!("{seconds:.digits$} s")
-}
-
-/// How much less often than it should a component is probed because its platform's rate budget is short.
-pub(super) fn stretched<'a>(picture: &'a Picture, card: &ComponentCard) -> Option<&'a Stretched> {
-    let platform = picture.platforms.get(&card.platform)?;
-    platform.stretched.iter().find(|stretched| stretched.component_id == card.id)
-}
-
-/// Why a platform cannot be seen, when it is the platform's doing.
-pub(super) fn blind_reason(picture: &Picture, card: &ComponentCard, wall: DateTime<Utc>) -> Option<String> {
-    let platform = picture.platforms.get(&card.platform)?;
-    if platform.login_failing.is_some() {
-        return Some("login failing".to_owned());
-    }
-    if !platform.throttled {
-        return None;
-    }
-    let wait = platform.throttled_until.and_then(|until| (until - wall).to_std().ok());
-    Some(match wait {
-        Some(wait) if !wait.is_zero() => {
-            format!(
-                "throttled, retry in {}",
-                text::rough_duration(wait + std::time::Duration::from_millis(999))
-            )
-        }
-        _ => "throttled".to_owned(),
-    })
 }
 
 #[cfg(test)]

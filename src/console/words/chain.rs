@@ -21,7 +21,7 @@ fn names(names: &[&str]) -> String {
 
 /// `health step back at +12 s, still waiting for CRM lookup (+29 s)`: an open outage that goes on although its health step
 /// is back. `elapsed` is the outage's age in seconds.
-pub(super) fn waiting(links: &[Link], elapsed: f64) -> Option<String> {
+pub(in crate::console) fn waiting(links: &[Link], elapsed: f64) -> Option<String> {
     let (back, waits) = chain::waiting(links)?;
     Some(format!(
         "health step back at +{} s, still waiting for {} (+{} s)",
@@ -32,7 +32,7 @@ pub(super) fn waiting(links: &[Link], elapsed: f64) -> Option<String> {
 }
 
 /// Each link of an open outage: `flow status back at +12 s, CRM: lookup not back`.
-pub(super) fn links(links: &[Link]) -> String {
+pub(in crate::console) fn links(links: &[Link]) -> String {
     let told = |link: &Link| match link.restored_after_seconds {
         Some(after) => format!("{} back at +{} s", link.name, seconds(after)),
         None => format!("{} not back", link.name),
@@ -41,7 +41,7 @@ pub(super) fn links(links: &[Link]) -> String {
 }
 
 /// `health step back at +12 s, CRM lookup at +41 s: a false early recovery of 29 s avoided`.
-pub(super) fn held_back(chain: &ChainHealth) -> Option<String> {
+pub(in crate::console) fn held_back(chain: &ChainHealth) -> Option<String> {
     let by = chain.held_back_by.as_ref()?;
     let at = chain
         .links
@@ -60,7 +60,7 @@ pub(super) fn held_back(chain: &ChainHealth) -> Option<String> {
 }
 
 /// `, held back 29 s by CRM lookup`: the same for an event's line.
-pub(super) fn held_back_briefly(record: &RecoveryRecord) -> String {
+pub(in crate::console) fn held_back_briefly(record: &RecoveryRecord) -> String {
     match (&record.chain.held_back_by, record.chain.held_back_seconds) {
         (Some(by), Some(held)) => format!(", held back {} s by {by}", seconds(held)),
         _ => String::new(),
