@@ -164,7 +164,12 @@ impl StoreHandle {
 
     /// Keeps the latest word on one path for a restart; written within a second.
     pub fn save_progress(&self, progress: Progress) {
-        self.queue.progress(progress);
+        self.queue.progress(progress, false);
+    }
+
+    /// The same, written without waiting for more to come: for what is told to people, who rely on it from then on.
+    pub fn save_progress_at_once(&self, progress: Progress) {
+        self.queue.progress(progress, true);
     }
 
     /// Keeps an event that a person would want to read later; probes go to [`StoreHandle::record_probe`].
