@@ -11,6 +11,7 @@
 
 pub mod action;
 pub mod backend;
+pub mod clipboard;
 pub mod color;
 pub mod draw;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod signals;
 pub mod state;
 pub mod status;
+pub mod summary;
 pub mod symbols;
 pub mod terminal;
 pub mod text;

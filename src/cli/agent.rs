@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
+    attach::server::{Farewell, Server},
     domain::Event,
     engine::{self, Listener, Mailbox, Remote, Setup},
     probe::LatenessSnapshot,
@@ -68,19 +69,19 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let printer = args.events.map(|EventFormat::Json| Printer::begin(remote.clone())).transpose()?;
     let (listener, printing) = printer.unzip();
     let left_out = listener.as_ref().map(|listener| Arc::clone(&listener.left_out));
-    let setup = Setup {
-        config,
-        clock: start::clock(),
-        seed: start::seed(),
-        folder: held.folder.clone(),
-        listeners: listener.into_iter().map(|listener| Box::new(listener) as Box<dyn Listener>).collect(),
-    };
+    let clock = start::clock();
+    // Declared after the lock is held, and so gone before it is let go.
+    let (server, ear) = Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), None);
+    let mut listeners: Vec<Box<dyn Listener>> = vec![ear];
+    listeners.extend(listener.map(|listener| Box::new(listener) as Box<dyn Listener>));
+    let setup = Setup { config, clock, seed: start::seed(), folder: held.folder.clone(), listeners };
     let (ended, signal) = runtime.block_on(async {
-        let signal = tokio::spawn(first_signal(remote)?);
+        let signal = tokio::spawn(first_signal(remote, server.farewell())?);
         let ended = engine::run(setup, mailbox, args.length).await;
         signal.abort();
         Ok::<_, Failure>((ended, signal.await.ok()))
     })?;
+    drop(server);
     // What still blocks, a name resolution for one, keeps nobody from leaving.
     runtime.shutdown_background();
     let printed = printing.map_or(Ok(()), |printed| match printed.recv_timeout(PATIENCE) {
@@ -139,7 +140,7 @@ fn log_to_stderr() {
 }
 
 /// Waits for the signal that ends the agent, stops the engine and says which it was.
-fn first_signal(remote: Remote) -> std::io::Result<impl Future<Output = u8>> {
+fn first_signal(remote: Remote, farewell: Farewell) -> std::io::Result<impl Future<Output = u8>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -154,6 +155,7 @@ fn first_signal(remote: Remote) -> std::io::Result<impl Future<Output = u8>> {
                 ),
             }
         };
+        farewell.say(format!("the agent was asked to end (signal {number})"));
         remote.stop();
         number
     })

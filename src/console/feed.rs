@@ -9,12 +9,10 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::Sender,
     },
 };
 
-use super::message::Message;
-use crate::domain::{Attached, Event, Picture, Since, Verdict};
+use crate::domain::{Attached, Event, Picture, Since, Verdict, picture::is_notable};
 
 /// What the engine sends.
 #[derive(Clone, Debug)]
@@ -47,6 +45,8 @@ pub struct Drained {
     pub items: Vec<Item>,
     /// Events were lost: the console must ask for a picture. Told once.
     pub lagged: bool,
+    /// How many events that a person would want to read were lost since the last time; a picture holds the last of them.
+    pub lost: u64,
     /// The engine is gone, and why. Told once.
     pub stopped: Option<String>,
 }
@@ -62,7 +62,18 @@ struct Queue {
     woken_for_noise: bool,
     woken_for_news: bool,
     stopped: Option<String>,
-    wake: Option<Sender<Message>>,
+    /// Events that a person would want to read, which are handed over no longer.
+    lost: u64,
+    wake: Option<Wake>,
+}
+
+/// Wakes whoever reads, and says whether it is for more than numbers that moved.
+struct Wake(Box<dyn Fn(bool) + Send>);
+
+impl std::fmt::Debug for Wake {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Wake")
+    }
 }
 
 #[derive(Debug)]
@@ -98,6 +109,7 @@ pub fn feed(capacity: usize) -> (FeedWriter, FeedReader) {
             woken_for_noise: false,
             woken_for_news: false,
             stopped: None,
+            lost: 0,
             wake: None,
         }),
         picture_wanted: AtomicBool::new(false),
@@ -110,10 +122,12 @@ impl FeedWriter {
     pub fn send(&self, event: Arc<Event>) {
         let mut queue = self.0.queue();
         if queue.lagging {
+            queue.lose(&event);
             return;
         }
         if queue.items.len() >= queue.capacity {
             queue.forget_all_but_words();
+            queue.lose(&event);
             queue.lagging = true;
             queue.lag_told = false;
             queue.wake(true);
@@ -168,10 +182,11 @@ impl Drop for FeedWriter {
 }
 
 impl FeedReader {
-    /// From now on wakes the console's loop; at once if something has been sent before.
-    pub(super) fn attach(&self, wake: Sender<Message>) {
+    /// From now on wakes whoever reads, and says whether it is for more than numbers that moved; at once if something has
+    /// been sent before. `wake` must not block.
+    pub fn attach(&self, wake: impl Fn(bool) + Send + 'static) {
         let mut queue = self.0.queue();
-        queue.wake = Some(wake);
+        queue.wake = Some(Wake(Box::new(wake)));
         (queue.woken_for_news, queue.woken_for_noise) = (false, false);
         if !queue.items.is_empty() || queue.lagging || queue.stopped.is_some() {
             queue.wake(true);
@@ -185,8 +200,12 @@ impl FeedReader {
         (queue.woken_for_news, queue.woken_for_noise) = (false, false);
         let lagged = queue.lagging && !queue.lag_told;
         queue.lag_told |= lagged;
-        let drained =
-            Drained { items: queue.items.drain(..).collect(), lagged, stopped: queue.stopped.take() };
+        let drained = Drained {
+            items: queue.items.drain(..).collect(),
+            lagged,
+            lost: std::mem::take(&mut queue.lost),
+            stopped: queue.stopped.take(),
+        };
         drop(queue);
         if lagged {
             self.0.picture_wanted.store(true, Ordering::Release);
@@ -198,7 +217,18 @@ impl FeedReader {
 impl Queue {
     /// Events and pictures make room for a new picture; what concerns this console alone does not.
     fn forget_all_but_words(&mut self) {
-        self.items.retain(|item| matches!(item, Item::Word(_)));
+        let items = std::mem::take(&mut self.items);
+        for item in items {
+            match item {
+                Item::Word(_) => self.items.push_back(item),
+                Item::Event(event) => self.lose(&event),
+                Item::Picture(_) => {}
+            }
+        }
+    }
+
+    fn lose(&mut self, event: &Event) {
+        self.lost += u64::from(is_notable(event));
     }
 
     fn wake(&mut self, news: bool) {
@@ -207,20 +237,26 @@ impl Queue {
             return;
         }
         if let Some(wake) = &self.wake {
-            // A console that has ended no longer listens; the engine goes on without it.
-            let _ = wake.send(Message::Woken { news });
+            (wake.0)(news);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc::channel, time::Duration};
+    use std::{
+        sync::mpsc::{Sender, channel},
+        time::Duration,
+    };
 
     use chrono::DateTime;
 
     use super::*;
     use crate::domain::{Environment, Roster, event::BlipEvent};
+
+    fn waking(sender: Sender<bool>) -> impl Fn(bool) + Send {
+        move |news| sender.send(news).unwrap_or_default()
+    }
 
     fn blip() -> Arc<Event> {
         Arc::new(Event::Blip(BlipEvent { at: DateTime::UNIX_EPOCH, component_id: "a".into(), reason: None }))
@@ -241,7 +277,7 @@ mod tests {
     fn the_console_is_woken_once_until_it_has_drained() {
         let (writer, reader) = feed(8);
         let (sender, receiver) = channel();
-        reader.attach(sender);
+        reader.attach(waking(sender));
         writer.send(blip());
         writer.send(blip());
         assert_eq!(receiver.try_iter().count(), 1);
@@ -255,7 +291,7 @@ mod tests {
         let (writer, reader) = feed(8);
         writer.send(blip());
         let (sender, receiver) = channel();
-        reader.attach(sender);
+        reader.attach(waking(sender));
         assert_eq!(receiver.try_iter().count(), 1);
         assert_eq!(reader.drain().items.len(), 1);
     }
@@ -268,6 +304,7 @@ mod tests {
         }
         let drained = reader.drain();
         assert!(drained.lagged && drained.items.is_empty());
+        assert_eq!(drained.lost, 3);
         assert!(writer.wants_picture());
         writer.send(blip());
         let still = reader.drain();

@@ -116,6 +116,21 @@ pub fn is_hidden(picture: &Picture, card: &ComponentCard) -> bool {
         .is_some_and(|platform| platform.throttled || platform.login_failing.is_some())
 }
 
+/// How many of some components are up, and how many nobody sees now.
+#[must_use]
+pub fn tally(picture: &Picture, members: &[usize], now: DateTime<Utc>) -> (usize, usize) {
+    let (mut up, mut unseen) = (0, 0);
+    for place in members {
+        let (card, component) = (&picture.roster.components[*place], &picture.components[*place]);
+        if is_unseen(picture, card, component, now) {
+            unseen += 1;
+        } else if Status::of(card, component) == Status::Up {
+            up += 1;
+        }
+    }
+    (up, unseen)
+}
+
 /// Whether nobody sees how it stands now; what is known of an open outage counts as seen.
 #[must_use]
 pub fn is_unseen(

@@ -70,6 +70,33 @@ impl Drop for Hearing {
     }
 }
 
+/// Hears the signals that end a console which leaves the terminal as it is, until it is dropped; the others do what they
+/// do to any program.
+#[derive(Debug)]
+pub struct EndSignals(signal_hook::iterator::Handle);
+
+impl EndSignals {
+    /// Begins to hear; `tell` must not block.
+    pub fn begin(tell: impl Fn(Signal) + Send + 'static) -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+        let handle = signals.handle();
+        thread::Builder::new().name("console signals".to_owned()).spawn(move || {
+            for number in signals.forever() {
+                if let Some(Message::Signal(signal)) = meaning(number) {
+                    tell(signal);
+                }
+            }
+        })?;
+        Ok(Self(handle))
+    }
+}
+
+impl Drop for EndSignals {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 fn meaning(number: i32) -> Option<Message> {
     Some(Message::Signal(match number {
         SIGINT => Signal::Interrupt,

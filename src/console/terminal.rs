@@ -115,7 +115,7 @@ impl Sink for Output {
     }
 }
 
-fn write_all(terminal: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_all(terminal: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(terminal, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -5,6 +5,7 @@
 //! written out ([`text::clean`]), not here; this computes no verdict.
 
 pub(super) mod chain;
+pub(super) mod component;
 pub(super) mod outage;
 pub(super) mod platform;
 
@@ -12,11 +13,9 @@ use chrono::{DateTime, Utc};
 
 use super::{symbols::Symbols, text};
 use crate::domain::{
-    Command, Event, Phase, Picture, Verdict,
+    Command, Event, Phase, Picture, RecoveryRecord, Verdict,
     diagnosis::Grade,
-    event::{
-        ActEvent, AlertState, BudgetEvent, ConfigEvent, GapEvent, Login, PhaseEvent, Presence, RecoveryEvent,
-    },
+    event::{ActEvent, AlertState, BudgetEvent, ConfigEvent, GapEvent, Login, PhaseEvent, Presence},
     record::ClockState,
 };
 
@@ -46,7 +45,7 @@ pub(super) fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall
             violation.rto_used_percentage,
             if violation.open { ", still open" } else { "" }
         ),
-        Event::Recovery(recovery) => recovery_words(recovery, symbols),
+        Event::Recovery(recovery) => recovered(&recovery.record, symbols),
         Event::Blip(blip) => {
             format!("blip: {}", blip.reason.as_deref().unwrap_or("one bad verdict, not confirmed"))
         }
@@ -77,8 +76,8 @@ pub(super) fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall
     }
 }
 
-fn recovery_words(recovery: &RecoveryEvent, symbols: &Symbols) -> String {
-    let record = &recovery.record;
+/// `PASS after 58.0 s (57.5 – 63.1), 96.7 % used`.
+pub(super) fn recovered(record: &RecoveryRecord, symbols: &Symbols) -> String {
     let certain = if record.certain { "" } else { ", not certain" };
     let (low, high) = record.bounds_seconds;
     let high = high.map_or_else(|| "?".to_owned(), |high| format!("{high:.1}"));
@@ -121,16 +120,28 @@ fn act_words(act: &ActEvent) -> String {
         Command::ProbeNow { .. } => "probed it by hand",
         Command::Diagnose => "examined the whole chain",
         Command::Acknowledge { .. } => "acknowledged the outage",
-        Command::Reload => "read the config again",
+        Command::Reload => "had the config read again",
     };
     format!("{} {what}", act.who)
 }
 
-fn config_words(config: &ConfigEvent) -> String {
-    if config.loaded {
-        return "the config was read again".to_owned();
+/// What has become of a config that was read again, and who asked for it.
+pub(super) fn config_words(config: &ConfigEvent) -> String {
+    let who = config.who.as_ref().map_or_else(|| "SIGHUP".to_owned(), ToString::to_string);
+    match (config.loaded, config.words.is_empty()) {
+        (true, true) => format!("config read again ({who}): nothing changed"),
+        (true, false) => format!("config read again ({who}): {}", first_of(&config.words)),
+        (false, _) => format!("config refused, the old one stays ({who}): {}", first_of(&config.words)),
     }
-    format!("the new config is refused: {}", config.words.first().map_or("no reason given", String::as_str))
+}
+
+/// The first of several, and how many more there are.
+fn first_of(words: &[String]) -> String {
+    match words {
+        [] => "no reason given".to_owned(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} (+{} more)", rest.len()),
+    }
 }
 
 fn phase_words(phase: &PhaseEvent) -> String {
@@ -173,5 +184,9 @@ pub(super) fn standing(picture: &Picture) -> Vec<String> {
                 wrong.unwrap_or_default()
             )
         });
-    unsafe_clock.into_iter().chain(failing).chain(notices).chain(short).collect()
+    // An engine that has a notice of its own about it says more.
+    let refused = picture.config.as_ref();
+    let refused = refused.filter(|config| !config.loaded && !picture.notices.contains_key("config"));
+    let refused = refused.map(config_words);
+    unsafe_clock.into_iter().chain(failing).chain(refused).chain(notices).chain(short).collect()
 }

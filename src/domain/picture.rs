@@ -368,7 +368,8 @@ impl Picture {
 }
 
 /// Whether a person would want to read it later.
-const fn is_notable(event: &Event) -> bool {
+#[must_use]
+pub const fn is_notable(event: &Event) -> bool {
     !matches!(
         event,
         Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_) | Event::Presence(_)

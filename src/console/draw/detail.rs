@@ -12,12 +12,14 @@ use crate::{
         text,
         theme::{Role, Theme},
         words::{
-            chain, outage,
+            chain,
+            component::{facts, timing_words},
+            outage,
             platform::{blind_reason, intervals, stretched},
         },
     },
     domain::{
-        ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState, Timings,
+        ComponentCard, ComponentId, Picture, RecoveryRecord, StepReport, StepState,
         picture::ComponentPicture, time::Now,
     },
 };
@@ -30,7 +32,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, id: &ComponentId, now: Now) {
         ink.put(1, 0, &format!("{id} is measured no longer"), ink.style(Role::Muted));
         return;
     };
-    let lines = lines(picture, place, ink.theme, usize::from(ink.width()), wall);
+    let lines = lines(state, picture, place, ink.theme, usize::from(ink.width()), wall);
     let height = usize::from(ink.height());
     state.page.set(height.max(1));
     let first = state.scroll.get().min(lines.len().saturating_sub(height));
@@ -41,7 +43,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, id: &ComponentId, now: Now) {
 /// The same under the list of a wide screen: as much of it as fits.
 pub(super) fn draw_beneath(state: &State, ink: &mut Ink, place: usize, now: Now) {
     let (picture, wall) = state.shown(now);
-    let lines = lines(picture, place, ink.theme, usize::from(ink.width()), wall);
+    let lines = lines(state, picture, place, ink.theme, usize::from(ink.width()), wall);
     paint(ink, &lines);
 }
 
@@ -62,11 +64,18 @@ fn paint(ink: &mut Ink, lines: &[Line]) {
 }
 
 /// Every line; a heading is marked by its first character, which no cleaned text can hold.
-fn lines(picture: &Picture, place: usize, theme: &Theme, width: usize, wall: DateTime<Utc>) -> Vec<Line> {
+fn lines(
+    state: &State,
+    picture: &Picture,
+    place: usize,
+    theme: &Theme,
+    width: usize,
+    wall: DateTime<Utc>,
+) -> Vec<Line> {
     let (card, component) = (&picture.roster.components[place], &picture.components[place]);
     let heading = |title: String| vec![(format!("\u{1}{title}"), theme.style(Role::Title))];
     let mut lines = vec![heading(format!("{} {} {}", card.name, theme.symbols.dot, card.id))];
-    lines.extend(state_lines(picture, card, component, theme, width, wall));
+    lines.extend(state_lines(state, picture, place, theme, width, wall));
     lines.push(heading("Journey".to_owned()));
     lines.extend(journey(card, component, theme, width));
     if !card.depends_on.is_empty() {
@@ -85,13 +94,14 @@ fn lines(picture: &Picture, place: usize, theme: &Theme, width: usize, wall: Dat
 }
 
 fn state_lines(
+    state: &State,
     picture: &Picture,
-    card: &ComponentCard,
-    component: &ComponentPicture,
+    place: usize,
     theme: &Theme,
     width: usize,
     wall: DateTime<Utc>,
 ) -> Vec<Line> {
+    let (card, component) = (&picture.roster.components[place], &picture.components[place]);
     let look = theme.status(Status::of(card, component));
     let (plain, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let mut first = vec![(format!("{} {}", look.glyph, look.word), look.style)];
@@ -124,18 +134,25 @@ fn state_lines(
         )]);
     }
     if let Some(outage) = &component.outage {
-        let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
+        let cut_off = state.cut_off.map(|at| picture.corrected(at.wall));
+        let seen = cut_off.map_or(wall, |at| at.min(wall));
+        let elapsed = text::clock_duration(list::elapsed(component, seen).unwrap_or_default());
         let target = text::clock_duration(card.target_rto);
-        let used = outage::used(card, component, wall);
+        let used = outage::used(card, component, seen);
+        let as_of =
+            cut_off.map_or_else(String::new, |at| format!(", as of {}, not known now", text::time(at, wall)));
         lines.push(vec![(
             format!(
-                "{elapsed} of {target}, {} % used, detected {}",
+                "{elapsed} of {target}, {} % used, detected {}{as_of}",
                 used.floor(),
                 text::time_tenths(outage.t_detect, wall)
             ),
             theme.used(used),
         )]);
-        if let Some(waiting) = outage::waiting(component, outage, wall) {
+        if let Some(known) = &component.acknowledged {
+            lines.push(vec![(state.acknowledgement(known, wall), theme.style(Role::Title))]);
+        }
+        if let Some(waiting) = outage::waiting(component, outage, seen) {
             lines.push(vec![(waiting, look.style)]);
         }
         let failed = if outage.links.is_empty() {
@@ -219,28 +236,6 @@ fn journey(card: &ComponentCard, component: &ComponentPicture, theme: &Theme, wi
     lines
 }
 
-/// `38 ms: DNS 1, connect 3, TLS 8, first byte 20`.
-fn timing_words(timings: Option<Timings>) -> String {
-    let Some(timings) = timings else { return String::new() };
-    let millis = |part: std::time::Duration| format!("{:.0}", part.as_secs_f64() * 1000.0);
-    let parts: Vec<String> = [
-        ("DNS", timings.dns),
-        ("connect", timings.connect),
-        ("TLS", timings.tls),
-        ("first byte", timings.first_byte),
-    ]
-    .into_iter()
-    .filter_map(|(name, part)| part.map(|part| format!("{name} {}", millis(part))))
-    .collect();
-    let total = text::latency(timings.total.as_secs_f64() * 1000.0);
-    let reused = if timings.reused { ", reused" } else { "" };
-    if parts.is_empty() {
-        format!("{total}{reused}")
-    } else {
-        format!("{total}: {}{reused}", parts.join(", "))
-    }
-}
-
 fn dependency(picture: &Picture, id: &ComponentId, theme: &Theme) -> Line {
     let Some(place) = picture.position(id) else {
         return vec![(id.to_string(), theme.style(Role::Muted))];
@@ -295,32 +290,8 @@ fn recovery(record: &RecoveryRecord, theme: &Theme, width: usize) -> Vec<Line> {
 }
 
 fn about(card: &ComponentCard, component: &ComponentPicture, theme: &Theme) -> Vec<Line> {
-    let mut facts = vec![
-        ("platform", format!("{} ({})", card.platform, card.kind)),
-        (
-            "target RTO",
-            format!(
-                "{} (tier {}), probed every {} s, in an outage every {} s",
-                text::rough_duration(card.target_rto),
-                card.tier,
-                card.cadence.as_secs_f64(),
-                card.burst.as_secs_f64()
-            ),
-        ),
-        ("failover", card.mechanism.clone().unwrap_or_else(|| "none declared".to_owned())),
-        ("primary", card.primary.join(", ")),
-        ("secondary", card.secondary.join(", ")),
-        ("shares", card.shares.join(", ")),
-        ("blips", format!("{} since the engine started", component.blips)),
-        ("owner", card.owner.clone().unwrap_or_default()),
-        ("runbook", card.runbook.clone().unwrap_or_default()),
-    ];
-    if card.protected {
-        facts.push(("protected", "never a drill's target".to_owned()));
-    }
-    facts
+    facts(card, component)
         .into_iter()
-        .filter(|(_, fact)| !fact.is_empty())
         .map(|(name, fact)| {
             vec![(format!("{name:<12}"), theme.style(Role::Muted)), (fact, theme.style(Role::Text))]
         })

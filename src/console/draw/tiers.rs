@@ -6,13 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ink::{Ink, bar},
-    row::{self, Columns, Wants},
+    row::{self, Columns, Marks, Wants},
 };
 use crate::{
     console::{
         list::{self, ListLine},
         state::State,
-        status::Status,
         text,
         theme::Role,
     },
@@ -69,6 +68,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
     if heading > 0 {
         row::headings(ink, 0, columns);
     }
+    let cut_off = state.cut_off.map(|at| picture.corrected(at.wall));
     // The first line says to which tier the rows under it belong, and how many rows stand above it.
     let above = if first > 0 { components(&lines[..=first]).count() } else { 0 };
     for (line_number, line) in lines.iter().enumerate().skip(first).take(shown) {
@@ -82,7 +82,8 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
                 tier_heading(ink, y, picture, picture.roster.components[place].tier, above, wall);
             }
             ListLine::Component(place) => {
-                row::draw(ink, y, picture, place, columns, line_number == cursor, wall);
+                let marks = Marks { selected: line_number == cursor, cut_off };
+                row::draw(ink, y, picture, place, columns, marks, wall);
             }
         }
     }
@@ -173,15 +174,7 @@ fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, above: usi
 /// How many of a tier are up and how many nobody sees now; whether all are up.
 fn count(picture: &Picture, members: &[usize], wall: DateTime<Utc>) -> (String, bool) {
     let number = members.len();
-    let (mut up, mut unseen) = (0, 0);
-    for place in members {
-        let (card, component) = (&picture.roster.components[*place], &picture.components[*place]);
-        if list::is_unseen(picture, card, component, wall) {
-            unseen += 1;
-        } else if Status::of(card, component) == Status::Up {
-            up += 1;
-        }
-    }
+    let (up, unseen) = list::tally(picture, members, wall);
     let unseen = if unseen > 0 { format!(", {unseen} not seen") } else { String::new() };
     (format!(" {up} of {number} up{unseen} "), up == number)
 }
