@@ -74,15 +74,16 @@ fn fifty_kills_lose_no_recovery_and_forget_no_outage() {
     let folder = tempfile::tempdir().unwrap();
     platform::write_config(folder.path(), &config(platform.address));
     let mut ledger = Ledger::new(&folder.path().join("data"));
-    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+    let (began, mut starts, mut slowest) = (Instant::now(), Duration::ZERO, Duration::ZERO);
     let mut screen = None;
     for kill in 0..=KILLS {
         let begun = Instant::now();
         let mut agent = Agent::start(folder.path());
-        agent.wait_for_phases(COMPONENTS, TO_START);
+        let phases = agent.first_phases(COMPONENTS, TO_START);
         agent.attach(&folder.path().join("data"), TO_START);
-        slowest = slowest.max(begun.elapsed());
-        ledger.hold_after_start(kill, &agent.phases());
+        let took = begun.elapsed();
+        (starts, slowest) = (starts + took, slowest.max(took));
+        ledger.hold_after_start(kill, &phases);
         let screen = screen.get_or_insert_with(|| console(folder.path()));
         if kill == KILLS {
             // Nobody kills this one: whoever looked all the time must see it.
@@ -101,8 +102,9 @@ fn fifty_kills_lose_no_recovery_and_forget_no_outage() {
     screen.ended();
     screen.assert_given_back();
     say(&format!(
-        "{KILLS} kills in {:.1} s; the slowest start took {:.2} s; {ledger}",
+        "{KILLS} kills in {:.1} s; a start took {:.2} s, the slowest {:.2} s; {ledger}",
         began.elapsed().as_secs_f64(),
+        starts.as_secs_f64() / KILLS as f64,
         slowest.as_secs_f64()
     ));
     ledger.assert_worth_something();

@@ -1,6 +1,7 @@
 //! `agent --events json` with consoles on its socket, and everything that it told until it was killed.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
@@ -59,24 +60,28 @@ impl Agent {
         Self { child, lines, told: Vec::new(), words, consoles: Vec::new() }
     }
 
-    /// Waits until every component's first phase was told.
-    pub(crate) fn wait_for_phases(&mut self, components: usize, patience: Duration) {
+    /// Waits until the first phase of each component was told; gives these phases, by component.
+    pub(crate) fn first_phases(&mut self, components: usize, patience: Duration) -> BTreeMap<String, Value> {
         let deadline = Instant::now() + patience;
-        while self.phases().len() < components {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.told.push(serde_json::from_str(&line).unwrap()),
-                Err(error) => panic!(
-                    "only {} phases ({error}); it said:\n{}",
-                    self.phases().len(),
-                    fs::read_to_string(&self.words).unwrap_or_default()
-                ),
+        let mut first = BTreeMap::new();
+        while first.len() < components {
+            let event: Value =
+                match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                    Ok(line) => serde_json::from_str(&line).unwrap(),
+                    Err(error) => panic!(
+                        "only {} phases ({error}); it said:\n{}",
+                        first.len(),
+                        fs::read_to_string(&self.words).unwrap_or_default()
+                    ),
+                };
+            if event["event"] == "phase" {
+                first
+                    .entry(event["component_id"].as_str().unwrap().to_owned())
+                    .or_insert_with(|| event.clone());
             }
+            self.told.push(event);
         }
-    }
-
-    /// The phases that were told so far.
-    pub(crate) fn phases(&self) -> Vec<Value> {
-        self.told.iter().filter(|event| event["event"] == "phase").cloned().collect()
+        first
     }
 
     /// Attaches consoles that hear everything to the end.

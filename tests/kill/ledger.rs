@@ -85,7 +85,7 @@ impl Ledger {
     }
 
     /// Holds what was told before the kill against the database and the first phases of the next process.
-    pub(crate) fn hold_after_start(&mut self, kill: usize, phases: &[Value]) {
+    pub(crate) fn hold_after_start(&mut self, kill: usize, phases: &BTreeMap<String, Value>) {
         let connection =
             Connection::open_with_flags(&self.database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -102,51 +102,38 @@ impl Ledger {
                 "kill {kill}: a recovery that was told is lost"
             );
         }
-        let total: usize =
+        let total: i64 =
             connection.query_row("SELECT count(*) FROM recoveries", [], |row| row.get(0)).unwrap();
-        assert!(total >= self.recoveries.len(), "kill {kill}: {total} of {}", self.recoveries.len());
-        let mut now: BTreeMap<&str, &str> = BTreeMap::new();
-        for phase in phases {
-            let component = phase["component_id"].as_str().unwrap();
-            let outage = phase["outage"]["id"].as_str().unwrap_or_default();
-            // The first is what was taken up.
-            now.entry(component).or_insert(outage);
-        }
+        assert!(
+            total >= i64::try_from(self.recoveries.len()).unwrap(),
+            "kill {kill}: {total} of {}",
+            self.recoveries.len()
+        );
+        let now: BTreeMap<&str, &str> = phases
+            .iter()
+            .map(|(component, phase)| {
+                (component.as_str(), phase["outage"]["id"].as_str().unwrap_or_default())
+            })
+            .collect();
         for (component, id) in &now {
             assert!(!self.recoveries.contains_key(*id), "kill {kill}: {component} is in a closed outage");
         }
         let Some(killed) = self.killed else { return };
-        let mut forgotten = Vec::new();
-        for (component, open) in &self.open {
+        for (component, open) in std::mem::take(&mut self.open) {
+            let age = (killed - open.told).to_std().unwrap_or_default();
             if now.get(component.as_str()) == Some(&open.id.as_str()) {
                 self.survived += 1;
-                continue;
+                self.open.insert(component, open);
+            } else if kept(&open.id).is_none() {
+                // Otherwise it was closed, and the kill came before that was told.
+                assert!(
+                    age < TO_WRITE,
+                    "kill {kill}: the outage {} of {component}, told {age:?} before, is forgotten: now {:?}",
+                    open.id,
+                    phases.get(&component)
+                );
+                self.young.push(age);
             }
-            if kept(&open.id).is_some() {
-                // Closed, and killed before it was told.
-                continue;
-            }
-            let age = (killed - open.told).to_std().unwrap_or_default();
-            assert!(
-                age < TO_WRITE,
-                "kill {kill}: the outage {} of {component}, told {age:?} before, is forgotten: now {:?}",
-                open.id,
-                now.get(component.as_str())
-            );
-            self.young.push(age);
-            forgotten.push(component.clone());
-        }
-        for component in forgotten {
-            self.open.remove(&component);
-        }
-        let closed: Vec<String> = self
-            .open
-            .iter()
-            .filter(|(component, open)| now.get(component.as_str()) != Some(&open.id.as_str()))
-            .map(|(component, _)| component.clone())
-            .collect();
-        for component in closed {
-            self.open.remove(&component);
         }
     }
 
