@@ -30,7 +30,7 @@ pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod update;
-mod words;
+pub mod words;
 
 use std::path::PathBuf;
 

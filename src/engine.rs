@@ -31,7 +31,7 @@ pub use self::{
 use crate::{
     clock::SharedClock,
     config::model::Config,
-    domain::{Attached, Command, Event, Person, Picture},
+    domain::{Attached, Command, Event, Person, Picture, time::Now},
     store::{Settings, Store, StoreError, StoreHealth},
 };
 
@@ -43,6 +43,10 @@ pub trait Listener: Send {
     /// Everything that is known now; given at the start (twice where something of an open outage had to be taken up), and
     /// when it was wanted. Must not block.
     fn picture(&mut self, _picture: &Picture) {}
+
+    /// The engine has begun, and its task goes round: told about once a second with everything that is known. One that
+    /// hears nothing for long knows that the engine hangs. Must not block.
+    fn round(&mut self, _picture: &Picture, _now: Now) {}
 
     /// The config that is in force from now on; given at the start, and after each reload. Must not block.
     fn config(&mut self, _config: &Arc<Config>) {}

@@ -20,7 +20,8 @@ use crate::domain::{
 };
 
 /// The name of what an event is about.
-pub(super) fn about(event: &Event, picture: &Picture) -> String {
+#[must_use]
+pub fn about(event: &Event, picture: &Picture) -> String {
     if let Some(id) = event.component_id() {
         return picture
             .position(id)
@@ -36,7 +37,8 @@ pub(super) fn about(event: &Event, picture: &Picture) -> String {
 }
 
 /// An event in words.
-pub(super) fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall: DateTime<Utc>) -> String {
+#[must_use]
+pub fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall: DateTime<Utc>) -> String {
     match event {
         Event::Phase(phase) => phase_words(phase),
         Event::Switch(switch) => format!("served by {}, before by {}", switch.to, switch.from),

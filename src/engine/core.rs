@@ -189,6 +189,9 @@ impl Core {
             (0..self.paces.len()).filter(|place| self.measurement.is_troubled(*place)).collect();
         let paces = open.into_iter().flat_map(|place| self.repace(place, now.moment)).collect();
         self.save_status(now);
+        for listener in &mut self.listeners {
+            listener.round(&self.picture, now);
+        }
         paces
     }
 
