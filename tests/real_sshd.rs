@@ -36,7 +36,9 @@ use self::{
 const CADENCE: f64 = 2.0;
 /// What a loaded machine with two cores may add to a probe's start.
 const SLACK: f64 = 1.0;
-/// How long a console may take to see that its terminal is gone: `sshd` itself needs three seconds on a dead wire.
+/// How long the wire is dead before the connection is given up.
+const DEAD: Duration = Duration::from_secs(4);
+/// How long a console may take to see that its terminal is gone.
 const TO_END: Duration = Duration::from_secs(15);
 /// Epochs are written with milliseconds.
 const ROUNDING: f64 = 0.002;
@@ -210,6 +212,12 @@ fn a_session_that_is_cut_in_an_outage_costs_nothing() {
     let wire = Wire::to(bastion.sshd.address());
     let mut second = bastion.attach("second", &wire, t_detect);
     wire.go_dead();
+    let before = cpu(second.pid);
+    std::thread::sleep(DEAD);
+    if let Some(after) = stat(second.pid).map(|_| cpu(second.pid)) {
+        assert!(after - before < 0.5 * DEAD.as_secs_f64(), "the console behind the dead wire spins");
+    }
+    wire.give_up();
     bastion.wait_for_end("wire dead", &second);
     second.terminal.kill();
 

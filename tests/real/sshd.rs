@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -95,6 +95,7 @@ pub(crate) struct Wire {
     /// Where the client connects to.
     pub(crate) address: SocketAddr,
     dead: Arc<AtomicBool>,
+    far: Arc<Mutex<Option<TcpStream>>>,
 }
 
 impl Wire {
@@ -102,22 +103,34 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let dead = Arc::new(AtomicBool::new(false));
-        let cut = Arc::clone(&dead);
+        let far_end = Arc::<Mutex<Option<TcpStream>>>::default();
+        let (cut, kept) = (Arc::clone(&dead), Arc::clone(&far_end));
         std::thread::spawn(move || {
             // One client; the test makes a wire for each.
             let (near, _) = listener.accept().unwrap();
             let far = TcpStream::connect(target).unwrap();
+            *kept.lock().unwrap() = Some(far.try_clone().unwrap());
             let (other_near, other_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             let other_cut = Arc::clone(&cut);
             std::thread::spawn(move || carry(other_far, other_near, &other_cut));
             carry(near, far, &cut);
         });
-        Self { address, dead }
+        Self { address, dead, far: far_end }
     }
 
     /// From now on nothing comes through, and nobody is told.
     pub(crate) fn go_dead(&self) {
         self.dead.store(true, Ordering::SeqCst);
+    }
+
+    /// `sshd` learns that the connection is lost. Its kernel would tell it after minutes without an answer; it asks for a
+    /// sign of life itself (`ClientAliveInterval`), but in some versions only while it has nothing to send, and may know
+    /// already.
+    pub(crate) fn give_up(&self) {
+        if let Some(far) = &*self.far.lock().unwrap() {
+            // It may be closed already.
+            let _ = far.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

@@ -75,10 +75,7 @@ impl Terminal {
                 return seen;
             }
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => {
-                    self.screen.process(&bytes);
-                    self.written.push_str(&String::from_utf8_lossy(&bytes));
-                }
+                Ok(bytes) => self.take(&bytes),
                 Err(error) => panic!("no {what} ({error}); the screen:\n{}", self.shown()),
             }
         }
@@ -118,16 +115,25 @@ impl Terminal {
         drop(self.master.take());
     }
 
-    /// Waits until the program has ended by itself; its exit code.
+    /// Waits until the program has ended by itself, and reads what it wrote until then; its exit code.
     pub(crate) fn ended(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                // The last user of the terminal is gone, and so its output comes to an end.
+                while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
+                    self.take(&bytes);
+                }
                 return status.exit_code();
             }
             assert!(Instant::now() < deadline, "it does not end; the screen:\n{}", self.shown());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.screen.process(bytes);
+        self.written.push_str(&String::from_utf8_lossy(bytes));
     }
 
     /// Fails unless everything is as a shell wants to find it.
