@@ -75,7 +75,7 @@ fn fifty_kills_lose_no_recovery_and_forget_no_outage() {
     platform::write_config(folder.path(), &config(platform.address));
     let mut ledger = Ledger::new(&folder.path().join("data"));
     let (began, mut starts, mut slowest) = (Instant::now(), Duration::ZERO, Duration::ZERO);
-    let mut screen = None;
+    let (mut screen, mut heard) = (None, 0);
     for kill in 0..=KILLS {
         let begun = Instant::now();
         let mut agent = Agent::start(folder.path());
@@ -92,10 +92,11 @@ fn fifty_kills_lose_no_recovery_and_forget_no_outage() {
                 (shown.contains("Tier 1") && !shown.contains("NOT CONNECTED")).then_some(())
             });
         } else {
-            std::thread::sleep(Duration::from_millis(random.u64(300..=1_200)));
+            std::thread::sleep(Duration::from_millis(random.u64(300..=1_000)));
         }
         let killed = agent.kill();
         ledger.take(&agent.events(), killed);
+        heard += agent.heard;
     }
     let mut screen = screen.unwrap();
     screen.press("q");
@@ -108,4 +109,5 @@ fn fifty_kills_lose_no_recovery_and_forget_no_outage() {
         slowest.as_secs_f64()
     ));
     ledger.assert_worth_something();
+    assert!(heard > KILLS as u64 * 100_000, "the consoles heard {heard} bytes only");
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -29,6 +29,8 @@ pub(crate) struct Agent {
     told: Vec<Value>,
     words: PathBuf,
     consoles: Vec<JoinHandle<u64>>,
+    /// How many bytes its consoles have read.
+    pub(crate) heard: u64,
 }
 
 impl Agent {
@@ -57,7 +59,7 @@ impl Agent {
                 }
             }
         });
-        Self { child, lines, told: Vec::new(), words, consoles: Vec::new() }
+        Self { child, lines, told: Vec::new(), words, consoles: Vec::new(), heard: 0 }
     }
 
     /// Waits until the first phase of each component was told; gives these phases, by component.
@@ -104,8 +106,12 @@ impl Agent {
             assert!(welcome["refused"].is_null(), "{welcome}");
             assert_eq!(welcome["pid"], self.child.id(), "another engine answers");
             self.consoles.push(std::thread::spawn(move || {
-                // The engine is killed in the middle of a line.
-                std::io::copy(&mut reader, &mut std::io::sink()).unwrap_or_default()
+                let (mut heard, mut piece) = (0, [0; 64 * 1024]);
+                // Its engine is killed: the end may come as an error.
+                while let Ok(length @ 1..) = reader.read(&mut piece) {
+                    heard += length as u64;
+                }
+                heard
             }));
         }
     }
@@ -124,8 +130,7 @@ impl Agent {
         let rest = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
         self.told.extend(rest);
         for console in self.consoles.drain(..) {
-            let heard = console.join().unwrap();
-            assert!(heard > 10_000, "a console heard {heard} bytes");
+            self.heard += console.join().unwrap();
         }
         std::mem::take(&mut self.told)
     }
