@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod man;
 pub mod output;
+mod plain;
 pub mod probe;
 pub mod records;
 pub mod sim;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The ids of this file's options, which mean nothing beside a subcommand.
-pub const OPTIONS: [&str; 5] = ["demo", "theme", "color", "ascii", "fps"];
+pub const OPTIONS: [&str; 8] = ["demo", "plain", "once", "json", "theme", "color", "ascii", "fps"];
 
 /// Options of the console.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,6 +33,15 @@ pub struct Args {
     /// Show the demo: simulated platforms in this process, a temporary data folder, nothing real.
     #[arg(long)]
     pub demo: bool,
+    /// Print lines of plain words instead of a screen: for screen readers, dumb terminals and logs.
+    #[arg(long)]
+    pub plain: bool,
+    /// Print once how everything stands, and end with exit 0 whatever it is; `warroom status` is the check.
+    #[arg(long)]
+    pub once: bool,
+    /// Print it as one JSON object: what a console knows, and whether another process measures (`attached`).
+    #[arg(long, requires = "once")]
+    pub json: bool,
     /// The theme; `T` in the console chooses another.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
@@ -70,7 +79,11 @@ const WAITING: usize = 8192;
 
 /// Opens the console.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
-    log_to_screen();
+    if args.plain || args.once {
+        super::plain::log_to_stderr();
+    } else {
+        log_to_screen();
+    }
     start::prepare_process();
     let found = if args.demo { None } else { start::find_config(global)? };
     let stage = if let Some(path) = found {
@@ -115,7 +128,14 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
-    let shown = console::run(&options(args), feed);
+    let here = super::plain::Engine::Here(&config);
+    let shown = if args.once {
+        super::plain::once(args, here, feed, output)
+    } else if args.plain {
+        showed(super::plain::lines(args, here, feed))
+    } else {
+        showed(console::run(&options(args), feed))
+    };
     remote.stop();
     let worked = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
     let worked = match worked {
@@ -128,11 +148,19 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     };
     drop(held);
     drop(folder);
+    // Why the engine could not go on says more than that it has ended.
+    worked?;
+    shown
+}
+
+/// How the console's end becomes the process's.
+fn showed(shown: Result<console::Exit, console::ConsoleError>) -> Outcome {
     let shown = shown.map_err(|error| match error {
-        console::ConsoleError::Terminal(_) => Failure::cannot_go_on(error),
+        console::ConsoleError::Terminal(_)
+        | console::ConsoleError::Stopped(_)
+        | console::ConsoleError::Silent(_) => Failure::cannot_go_on(error),
         _ => Failure::wrong_use(error),
     })?;
-    worked?;
     Ok(match shown.code() {
         0 => Exit::Good,
         code => Exit::Signal(code.saturating_sub(128)),
