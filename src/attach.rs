@@ -8,6 +8,9 @@
 //! Invariants: no console can slow the engine; one that lags or comes back gets a whole picture, so that what it shows
 //! is never patched together; nobody acts whom the kernel did not name.
 
+pub mod access;
 pub mod client;
 pub mod peer;
+pub mod server;
+pub mod socket;
 pub mod wire;

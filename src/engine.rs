@@ -31,7 +31,7 @@ pub use self::{
 use crate::{
     clock::SharedClock,
     config::model::Config,
-    domain::{Attached, Command, Event, Person, Picture},
+    domain::{Attached, Command, Event, Person, Picture, time::Now},
     store::{Settings, Store, StoreError, StoreHealth},
 };
 
@@ -40,8 +40,13 @@ pub trait Listener: Send {
     /// One event, in order. Must not block.
     fn event(&mut self, event: &Arc<Event>);
 
-    /// Everything that is known now; given at the start, and when it was wanted. Must not block.
+    /// Everything that is known now; given at the start (twice where something of an open outage had to be taken up), and
+    /// when it was wanted. Must not block.
     fn picture(&mut self, _picture: &Picture) {}
+
+    /// The engine has begun, and its task goes round: told about once a second with everything that is known. One that
+    /// hears nothing for long knows that the engine hangs. Must not block.
+    fn round(&mut self, _picture: &Picture, _now: Now) {}
 
     /// The config that is in force from now on; given at the start, and after each reload. Must not block.
     fn config(&mut self, _config: &Arc<Config>) {}
@@ -77,14 +82,24 @@ pub enum StartError {
 /// What reaches the task from outside.
 #[derive(Debug)]
 enum Request {
-    Command(Command, Person),
+    Command(Command, Person, Refusal),
     Reload,
+    Notice { about: String, standing: bool, text: String },
     Attached(Attached),
     Detached(u64),
     Picture,
     Stored(Arc<crate::domain::RecoveryRecord>),
     Health(StoreHealth),
     Stop,
+}
+
+/// Hears why a command was refused. Called on the engine's own task, and so must not block.
+struct Refusal(Box<dyn FnOnce(String) + Send>);
+
+impl std::fmt::Debug for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Refusal")
+    }
 }
 
 /// Reaches a running engine from any thread; cheap to clone.
@@ -95,7 +110,21 @@ impl Remote {
     /// Hands in a command of somebody who may give it; `false` when the engine is gone.
     #[must_use]
     pub fn command(&self, command: Command, who: Person) -> bool {
-        self.0.send(Request::Command(command, who)).is_ok()
+        self.ask(command, who, |why| tracing::warn!("{why}"))
+    }
+
+    /// Hands in a command of somebody who may give it. The engine alone knows what is open at that moment: one that makes
+    /// no sense any more is not stored, and `refused` hears why, on the engine's own task, and so must not block. `false`
+    /// when the engine is gone.
+    #[must_use]
+    pub fn ask(&self, command: Command, who: Person, refused: impl FnOnce(String) + Send + 'static) -> bool {
+        self.0.send(Request::Command(command, who, Refusal(Box::new(refused)))).is_ok()
+    }
+
+    /// Tells something about warroom itself, or takes it back (`standing` false); the same words twice are told once.
+    pub fn notice(&self, about: &str, standing: bool, text: String) {
+        // An engine that is gone tells nobody anything.
+        let _ = self.0.send(Request::Notice { about: about.to_owned(), standing, text });
     }
 
     /// Asks for the config to be read again, as SIGHUP does; `false` when the engine is gone.

@@ -15,7 +15,7 @@ pub enum Command {
     },
     /// Examine the whole chain once; the findings come as one event.
     Diagnose,
-    /// Say that somebody looks after an open outage. One that is closed by now changes nothing.
+    /// Say that somebody looks after an open outage. One that is closed by now is refused.
     Acknowledge {
         /// Whose outage.
         component_id: ComponentId,

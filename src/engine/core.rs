@@ -11,14 +11,18 @@ use super::Listener;
 use crate::{
     config::model::Config,
     domain::{
-        Attached, Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
+        Attached, Command, Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
         clock::Judged,
         event::{NoticeEvent, Presence, PresenceEvent, RecoveryEvent},
         measurement::{KeptAt, Measurement, Pace, Thresholds},
         time::Now,
     },
+    expression::clean,
     store::{Progress, StatusFile, StoreHandle},
 };
+
+/// How much of a name that somebody else made up is repeated, in characters.
+const NAME: usize = 60;
 
 /// In peace a component's last good probe is kept so often; older knowledge only widens bounds.
 const KEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
@@ -185,6 +189,9 @@ impl Core {
             (0..self.paces.len()).filter(|place| self.measurement.is_troubled(*place)).collect();
         let paces = open.into_iter().flat_map(|place| self.repace(place, now.moment)).collect();
         self.save_status(now);
+        for listener in &mut self.listeners {
+            listener.round(&self.picture, now);
+        }
         paces
     }
 
@@ -234,6 +241,29 @@ impl Core {
         }
         for listener in &mut self.listeners {
             listener.event(&event);
+        }
+    }
+
+    /// Why a command makes no sense by what is known now. It is the engine that says so, because it alone cannot be late.
+    pub(super) fn refusal(&self, command: &Command) -> Option<String> {
+        let (component_id, outage_id) = match command {
+            Command::ProbeNow { component_id } => (component_id, None),
+            Command::Acknowledge { component_id, outage_id } => (component_id, Some(outage_id)),
+            Command::Diagnose | Command::Reload => return None,
+        };
+        let name = clean(component_id.as_str(), NAME);
+        let Some(place) = self.picture.position(component_id) else {
+            return Some(format!(
+                "the engine measures no component `{name}`: look again, the config may have changed"
+            ));
+        };
+        let outage_id = outage_id?;
+        match &self.picture.components[place].outage {
+            Some(open) if open.id == *outage_id => None,
+            Some(_) => Some(format!(
+                "that outage of `{name}` is closed, and another one is open: look at it, then acknowledge it"
+            )),
+            None => Some(format!("the outage of `{name}` is closed: nothing is left to acknowledge")),
         }
     }
 

@@ -264,7 +264,13 @@ impl Task {
         match request {
             None | Some(Request::Stop) => return true,
             Some(Request::Picture) => self.core.send_pictures(),
-            Some(Request::Command(command, who)) => self.command(command, who, schedule),
+            Some(Request::Command(command, who, refused)) => match self.core.refusal(&command) {
+                Some(why) => (refused.0)(why),
+                None => self.command(command, who, schedule),
+            },
+            Some(Request::Notice { about, standing, text }) => {
+                self.core.notice(self.clock.now(), &about, standing, text);
+            }
             Some(Request::Reload) => tracing::warn!("reloading the config is not built yet"),
             Some(Request::Attached(console)) => self.core.attached(console, self.clock.now()),
             Some(Request::Detached(id)) => self.core.detached(id, self.clock.now()),

@@ -18,7 +18,10 @@ use tokio::{
 use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
 
 use super::AttachError;
-use crate::attach::wire::{Greeting, LONGEST_ASK, LONGEST_TOLD, PROTOCOL, SOCKET, Welcome};
+use crate::attach::{
+    socket,
+    wire::{Greeting, LONGEST_ASK, LONGEST_TOLD, PROTOCOL, SOCKET, Welcome},
+};
 
 /// How long an engine may take to welcome a console.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,7 +63,8 @@ impl Decoder for WholeLines {
 pub(super) async fn open(folder: &Path, greeting: &Greeting) -> Result<Line<UnixStream>, AttachError> {
     let path = folder.join(SOCKET);
     let failed = |path: PathBuf| move |source| AttachError::of_connecting(folder, path, source);
-    let stream = UnixStream::connect(&path).await.map_err(failed(path.clone()))?;
+    let address = socket::address(folder).map_err(failed(path.clone()))?;
+    let stream = UnixStream::connect(address.path()).await.map_err(failed(path.clone()))?;
     let peer = stream.peer_cred().map_err(|source| AttachError::Socket { path: path.clone(), source })?;
     let owner = fs::metadata(folder).map_err(failed(path))?.uid();
     let own = rustix::process::geteuid().as_raw();

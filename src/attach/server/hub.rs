@@ -1,0 +1,349 @@
+//! The one owner of what consoles see: follows the engine's events, serialises each once, and fills every console's outbox.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    net::UnixStream,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attend::{Join, Message, attend, told, write_line},
+    door::Door,
+    ear::{Item, Line},
+    limits::{ALL, Seats},
+    outbox::Outbox,
+};
+use crate::{
+    attach::{
+        access::{self, Credentials},
+        wire::Told,
+    },
+    clock::SharedClock,
+    config::model::AgentSettings,
+    domain::{Attached, Command, Picture, Role},
+    engine::Remote,
+};
+
+/// What only moves numbers is told so often at most.
+const NOISE: Duration = Duration::from_millis(100);
+/// Everything else is told at once, and again so soon at the earliest: a flood becomes few writes.
+const NEWS: Duration = Duration::from_millis(20);
+/// How often one console gets a picture at most.
+const PICTURES: Duration = Duration::from_secs(1);
+/// How long events are followed after the last console has gone: whoever comes back soon costs the engine nothing.
+const LINGER: Duration = Duration::from_secs(10);
+/// How often the socket is looked after.
+const CARE: Duration = Duration::from_mins(1);
+/// How many bytes of lines are handed out at once.
+const PIECE: usize = 64 * 1024;
+/// How long consoles may take to read that the engine ends.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What a hub begins with.
+pub(super) struct Beginning {
+    pub(super) folder: PathBuf,
+    pub(super) remote: Remote,
+    pub(super) clock: SharedClock,
+    pub(super) line: Arc<Line>,
+    pub(super) stop: CancellationToken,
+    pub(super) door: Door,
+}
+
+struct Console {
+    attached: Attached,
+    credentials: Credentials,
+    wants: Role,
+    outbox: Arc<Outbox>,
+    pictured: Option<Instant>,
+    /// When it gets a picture, if it wants one.
+    due: Option<Instant>,
+}
+
+pub(super) struct Hub {
+    beginning: Beginning,
+    own: u32,
+    settings: AgentSettings,
+    consoles: BTreeMap<u64, Console>,
+    last_id: u64,
+    seats: Seats,
+    tasks: JoinSet<()>,
+    messages: UnboundedReceiver<Message>,
+    sender: UnboundedSender<Message>,
+    /// While anybody is here.
+    picture: Option<Picture>,
+    /// The picture as a line, until it changes.
+    pictured: Option<Bytes>,
+    drained: Instant,
+    /// When the queue is to be looked at.
+    due: Option<Instant>,
+    /// When following ends if nobody comes back.
+    lingers: Option<Instant>,
+}
+
+impl Hub {
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let (sender, messages) = unbounded_channel();
+        Self {
+            beginning,
+            own: rustix::process::geteuid().as_raw(),
+            settings: AgentSettings::default(),
+            consoles: BTreeMap::new(),
+            last_id: 0,
+            seats: Seats::default(),
+            tasks: JoinSet::new(),
+            messages,
+            sender,
+            picture: None,
+            pictured: None,
+            drained: Instant::now(),
+            due: None,
+            lingers: None,
+        }
+    }
+
+    /// Serves consoles until the engine ends or the server is stopped; `reason` is then asked why.
+    pub(super) async fn run(mut self, reason: impl FnOnce() -> String) {
+        let line = Arc::clone(&self.beginning.line);
+        let stop = self.beginning.stop.clone();
+        let mut care = tokio::time::interval_at(Instant::now() + CARE, CARE);
+        loop {
+            let pictures = self.next_picture();
+            // What is rarely ready comes first, so that a flood of anything starves nothing.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = at(self.due) => {
+                    if self.drain().await {
+                        break;
+                    }
+                }
+                () = at(pictures) => self.send_pictures(),
+                () = at(self.lingers) => self.forget(),
+                () = line.news.notified() => self.look(NEWS),
+                () = line.noise.notified() => self.look(NOISE),
+                _ = care.tick() => self.beginning.door.care(),
+                Some(_) = self.tasks.join_next() => {}
+                Some(message) = self.messages.recv() => self.take(message),
+                stream = self.beginning.door.knock() => self.let_in(stream),
+            }
+        }
+        self.end(&reason()).await;
+    }
+
+    fn look(&mut self, pause: Duration) {
+        let soonest = (self.drained + pause).max(Instant::now());
+        self.due = Some(self.due.map_or(soonest, |due| due.min(soonest)));
+    }
+
+    /// Takes what the engine told and hands it on; says whether the engine has ended.
+    async fn drain(&mut self) -> bool {
+        self.due = None;
+        let heard = self.beginning.line.drain();
+        if let Some(settings) = heard.settings {
+            self.settle(settings);
+        }
+        if heard.lagged {
+            self.beginning.remote.ask_picture();
+        }
+        let mut lines = Vec::new();
+        for item in heard.items {
+            match item {
+                Item::Event(event) => {
+                    let Some(picture) = &mut self.picture else { continue };
+                    picture.apply(&event);
+                    self.pictured = None;
+                    write_line(&mut lines, &Told::Event(event));
+                    if lines.len() >= PIECE {
+                        self.hand_out(&mut lines);
+                        // Its writers, which live on this thread too, must get their turn.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Item::Picture(picture) => {
+                    // Nobody may see an event of after it before it.
+                    lines.clear();
+                    (self.picture, self.pictured) = (Some(*picture), None);
+                    let now = Instant::now();
+                    for console in self.consoles.values_mut() {
+                        console.outbox.lag();
+                        console.want_picture(now);
+                    }
+                }
+            }
+        }
+        self.hand_out(&mut lines);
+        self.drained = Instant::now();
+        heard.ended
+    }
+
+    fn hand_out(&self, lines: &mut Vec<u8>) {
+        if lines.is_empty() {
+            return;
+        }
+        let lines = Bytes::from(std::mem::take(lines));
+        for console in self.consoles.values() {
+            console.outbox.events(&lines);
+        }
+    }
+
+    fn next_picture(&self) -> Option<Instant> {
+        self.picture.as_ref()?;
+        self.consoles.values().filter_map(|console| console.due).min()
+    }
+
+    fn send_pictures(&mut self) {
+        let Some(picture) = &self.picture else { return };
+        let now = Instant::now();
+        for console in self.consoles.values_mut().filter(|console| console.due.is_some_and(|due| due <= now))
+        {
+            let line = self.pictured.get_or_insert_with(|| told_picture(picture));
+            console.outbox.picture(line.clone());
+            (console.due, console.pictured) = (None, Some(now));
+        }
+    }
+
+    /// Nobody came back: events are followed no longer.
+    fn forget(&mut self) {
+        self.lingers = None;
+        self.beginning.line.close();
+        (self.picture, self.pictured) = (None, None);
+    }
+
+    /// A config came into force: whose rights changed must come in anew, which their console does by itself.
+    fn settle(&mut self, settings: AgentSettings) {
+        self.beginning.door.open_to(settings.group.clone());
+        self.settings = settings;
+        for console in self.consoles.values() {
+            let role = access::role(&self.settings, self.own, &console.credentials, console.wants);
+            if role != Some(console.attached.role) {
+                let why = "the config changed what you may do here; attach again".to_owned();
+                console.outbox.word(told(&Told::Bye(why)));
+                console.outbox.close();
+            }
+        }
+    }
+
+    fn let_in(&mut self, stream: UnixStream) {
+        // Those who are being told that there is no room are few and quick; beyond that nobody is heard at all.
+        if self.tasks.len() >= ALL * 2 {
+            return;
+        }
+        let uid = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
+        let seat = self.seats.take(uid);
+        self.tasks.spawn(attend(stream, seat, self.sender.clone()));
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Join(join) => self.join(*join),
+            Message::Ask(id, command) => self.ask(id, command),
+            Message::Picture(id) => {
+                if let Some(console) = self.consoles.get_mut(&id) {
+                    console.want_picture(Instant::now());
+                }
+            }
+            Message::Left(id) => {
+                if self.consoles.remove(&id).is_some() {
+                    self.beginning.remote.detached(id);
+                }
+                if self.consoles.is_empty() {
+                    self.lingers = Some(Instant::now() + LINGER);
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, join: Join) {
+        let Join { who, credentials, wants, terminal, from, outbox, answer } = join;
+        let Some(role) = access::role(&self.settings, self.own, &credentials, wants) else {
+            let why = format!(
+                "{who} may not attach: that takes `[agent] group` in the engine's config, and a membership in it"
+            );
+            // Whoever left meanwhile needs no answer.
+            let _ = answer.send(Err(why));
+            return;
+        };
+        self.last_id += 1;
+        let id = self.last_id;
+        let since = self.beginning.clock.wall();
+        let attached = Attached { id, who, role, since, terminal, from, is_host: false };
+        if answer.send(Ok(attached.clone())).is_err() {
+            return;
+        }
+        self.lingers = None;
+        self.beginning.remote.attached(attached.clone());
+        if self.beginning.line.open() {
+            self.beginning.remote.ask_picture();
+        }
+        let due = Some(Instant::now());
+        let console = Console { attached, credentials, wants, outbox, pictured: None, due };
+        self.consoles.insert(id, console);
+    }
+
+    fn ask(&self, id: u64, command: Command) {
+        let Some(console) = self.consoles.get(&id) else { return };
+        let refuse = |why: String| console.outbox.word(told(&Told::Refused(why)));
+        if console.attached.role < command.needs() {
+            let why = match console.wants {
+                Role::Watch => "this console was started to watch only".to_owned(),
+                Role::Operate => format!(
+                    "{} may watch only: acting takes a membership in one of `[agent] operators`",
+                    console.attached.who
+                ),
+            };
+            return refuse(why);
+        }
+        let outbox = Arc::clone(&console.outbox);
+        let answer = move |why| outbox.word(told(&Told::Refused(why)));
+        if !self.beginning.remote.ask(command, console.attached.who.clone(), answer) {
+            refuse("the engine has ended".to_owned());
+        }
+    }
+
+    /// Says goodbye to everybody, and waits a little for them to hear it.
+    async fn end(mut self, reason: &str) {
+        let bye = told(&Told::Bye(reason.to_owned()));
+        for console in self.consoles.values() {
+            console.outbox.word(bye.clone());
+            console.outbox.close();
+        }
+        let patience = Instant::now() + GOODBYE;
+        // Whoever waits for an answer of this hub gets none any more.
+        drop(self.messages);
+        while let Ok(Some(_)) = tokio::time::timeout_at(patience, self.tasks.join_next()).await {}
+        for id in self.consoles.keys() {
+            self.beginning.remote.detached(*id);
+        }
+    }
+}
+
+impl Console {
+    fn want_picture(&mut self, now: Instant) {
+        self.due.get_or_insert_with(|| self.pictured.map_or(now, |last| (last + PICTURES).max(now)));
+    }
+}
+
+/// Waits for an instant; for ever where there is none.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A picture as a line; it is borrowed, as a copy of thousands of components would cost more than the line.
+fn told_picture(picture: &Picture) -> Bytes {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Borrowed<'a> {
+        Picture(&'a Picture),
+    }
+    let mut line = Vec::with_capacity(PIECE);
+    write_line(&mut line, &Borrowed::Picture(picture));
+    line.into()
+}

@@ -1,0 +1,200 @@
+//! The socket in the data folder: where it is, how it is made so that nobody else ever reaches it, and how it is found.
+//!
+//! A socket's address ends at 107 bytes (unix(7)), a folder's path does not: a longer one is reached through an open
+//! directory, `/proc/self/fd/N/engine.sock`.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{MetadataExt as _, PermissionsExt as _},
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
+
+use super::wire::SOCKET;
+
+/// The longest address that a socket can have, in bytes, by unix(7): 108 with the zero at its end.
+const LONGEST_ADDRESS: usize = 107;
+/// How many consoles may knock at the same moment.
+const BACKLOG: i32 = 64;
+
+/// How something in the data folder is named to the kernel; valid as long as this lives.
+#[derive(Debug)]
+pub struct Address {
+    path: PathBuf,
+    /// The folder, where its own path is too long.
+    _folder: Option<OwnedFd>,
+}
+
+impl Address {
+    /// The path, short enough for a socket's address.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The address of the engine's socket in a data folder, whether there is one or not.
+pub fn address(folder: &Path) -> io::Result<Address> {
+    address_of(folder, SOCKET)
+}
+
+/// Connects to the engine of a data folder. `NotFound`: no engine has made a socket there. `ConnectionRefused`: one did,
+/// and is gone. `PermissionDenied`: this user may not attach.
+pub fn connect(folder: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(address(folder)?.path())
+}
+
+fn address_of(folder: &Path, name: &str) -> io::Result<Address> {
+    let path = folder.join(name);
+    if path.as_os_str().as_bytes().len() <= LONGEST_ADDRESS {
+        return Ok(Address { path, _folder: None });
+    }
+    let held = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())).join(name);
+    Ok(Address { path, _folder: Some(held) })
+}
+
+/// The engine's end of the socket; removed from the folder when it is dropped.
+#[derive(Debug)]
+pub(super) struct Bound {
+    path: PathBuf,
+    /// Device and number of the file: another process's socket under the same name is not ours to remove.
+    identity: (u64, u64),
+}
+
+impl Bound {
+    /// Makes the socket for oneself alone. Only whoever holds the folder's lock may call it: what lies in its place was left
+    /// behind.
+    ///
+    /// It is bound under another name, and nobody can connect before it listens, which it does only with its final mode.
+    pub(super) fn make(folder: &Path) -> io::Result<(Self, UnixListener)> {
+        let making = format!("{SOCKET}.making");
+        remove(&folder.join(&making))?;
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        let made = Self::settle(folder, &making, &socket);
+        if made.is_err() {
+            // What is left of it would only lie about; the next attempt removes it as well.
+            let _ = remove(&folder.join(&making));
+        }
+        Ok((made?, UnixListener::from(socket)))
+    }
+
+    fn settle(folder: &Path, making: &str, socket: &OwnedFd) -> io::Result<Self> {
+        let address = address_of(folder, making)?;
+        rustix::net::bind(socket, &SocketAddrUnix::new(address.path())?)?;
+        let (new, path) = (folder.join(making), folder.join(SOCKET));
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
+        rustix::net::listen(socket, BACKLOG)?;
+        let found = fs::symlink_metadata(&new)?;
+        fs::rename(&new, &path)?;
+        Ok(Self { path, identity: (found.dev(), found.ino()) })
+    }
+
+    /// Whether it still lies where consoles look for it.
+    pub(super) fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+    }
+
+    /// Opens it to the members of a group, or to oneself alone. On an error it is open to oneself alone.
+    pub(super) fn open_to(&self, group: Option<u32>) -> io::Result<()> {
+        let own = |mode| fs::set_permissions(&self.path, fs::Permissions::from_mode(mode));
+        own(0o600)?;
+        let Some(group) = group else { return Ok(()) };
+        std::os::unix::fs::chown(&self.path, None, Some(group))?;
+        own(0o660)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.is_in_place()
+            && let Err(error) = remove(&self.path)
+        {
+            tracing::warn!(%error, "the socket cannot be removed; the next engine does");
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    fn talks(folder: &Path) {
+        let (bound, listener) = Bound::make(folder).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let mode = fs::symlink_metadata(folder.join(SOCKET)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let mut client = connect(folder).unwrap();
+        client.write_all(b"hello").unwrap();
+        drop(client);
+        let mut heard = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "hello");
+        drop(bound);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "nothing is left in the folder");
+    }
+
+    #[test]
+    fn a_socket_is_for_oneself_alone_and_gone_at_the_end() {
+        talks(tempfile::tempdir().unwrap().path());
+    }
+
+    /// Deep home folders and container volumes have such paths.
+    #[test]
+    fn a_folder_whose_path_is_longer_than_any_address_has_one_too() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("a".repeat(120)).join("b".repeat(120));
+        fs::create_dir_all(&folder).unwrap();
+        talks(&folder);
+    }
+
+    #[test]
+    fn what_a_killed_engine_left_is_replaced_and_what_another_made_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (stale, listener) = Bound::make(folder.path()).unwrap();
+        drop(listener);
+        assert_eq!(connect(folder.path()).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let (bound, _listener) = Bound::make(folder.path()).unwrap();
+        assert!(bound.is_in_place() && !stale.is_in_place());
+        drop(stale);
+        assert!(connect(folder.path()).is_ok(), "the new one stays");
+    }
+
+    #[test]
+    fn a_socket_is_opened_to_a_group_and_closed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bound, _listener) = Bound::make(folder.path()).unwrap();
+        let mode = || fs::symlink_metadata(folder.path().join(SOCKET)).unwrap().permissions().mode() & 0o777;
+        bound.open_to(Some(rustix::process::getegid().as_raw())).unwrap();
+        assert_eq!(mode(), 0o660);
+        bound.open_to(None).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+}
