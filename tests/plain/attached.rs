@@ -24,6 +24,7 @@ fn it_follows_an_agent_and_leaves_it_running() {
     assert_plain(&plain.written);
     platform.answer(answer("200 OK", b"", "{}"));
     agent.event("recovery", |event| event["event"] == "recovery");
+    assert_eq!(agent.signal(Signal::TERM).code(), Some(143));
 }
 
 #[test]

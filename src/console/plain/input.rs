@@ -99,7 +99,9 @@ fn await_input(terminal: bool) -> Awaited {
             Ok(_) => {}
         }
         let events = inputs[0].revents();
-        if !events.contains(PollFlags::IN) {
+        // A terminal that has hung up can be read for ever, and has nothing to say.
+        if !events.contains(PollFlags::IN) || (terminal && events.intersects(PollFlags::HUP | PollFlags::ERR))
+        {
             return Awaited::HungUp;
         }
         // A terminal without job control for us is nobody else's.

@@ -13,7 +13,7 @@ use rustix::{
     termios::isatty,
 };
 
-use super::{super::terminal, Message};
+use super::{super::terminal::write_all, Message};
 
 /// The way to the printing thread.
 pub(super) struct Printer(Sender<String>);
@@ -24,9 +24,11 @@ impl Printer {
     pub(super) fn begin(messages: Sender<Message>) -> io::Result<Self> {
         let (texts, waiting) = channel::<String>();
         let closed = messages.clone();
+        // One that has hung up says no more that it was one.
+        let terminal = isatty(stdout());
         thread::Builder::new().name("console printer".to_owned()).spawn(move || {
             for text in waiting {
-                let written = terminal::write_all(stdout(), text.as_bytes());
+                let written = write_all(stdout(), text.as_bytes());
                 if messages.send(Message::Printed(written)).is_err() {
                     return;
                 }
@@ -35,7 +37,7 @@ impl Printer {
         thread::Builder::new().name("console reader".to_owned()).spawn(move || {
             if wait_for_hang_up() {
                 // The loop may have ended before; then there is nobody to tell.
-                let _ = closed.send(Message::Gone { terminal: isatty(stdout()) });
+                let _ = closed.send(Message::Gone { terminal });
             }
         })?;
         Ok(Self(texts))
