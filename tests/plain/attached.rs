@@ -1,5 +1,7 @@
 //! The line mode beside an agent.
 
+use rustix::process::Signal;
+
 use super::{agent::Agent, answer, assert_plain, piped::Piped, two};
 
 #[test]
