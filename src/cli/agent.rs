@@ -28,8 +28,9 @@ use crate::{
 
 /// Measures without a screen, as a service.
 ///
-/// SIGINT and SIGTERM end it; SIGHUP changes nothing in this version, restart it for another config. One engine works on
-/// a data folder at a time: a second one says who holds it and exits with 2.
+/// SIGINT and SIGTERM end it. SIGHUP reads its config again: a good one is in force at once, with open outages going on; a
+/// bad one is refused with what is wrong in it, and the old one stays in force. One engine works on a data folder at a
+/// time: a second one says who holds it and exits with 2.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -146,10 +147,8 @@ fn first_signal(
             tokio::select! {
                 _ = interrupt.recv() => break 2,
                 _ = terminate.recv() => break 15,
-                _ = hang_up.recv() => tracing::warn!(
-                    "SIGHUP: reloading the config is not built in this version; measuring goes on with the old one, restart the \
-                     agent to change it"
-                ),
+                // An engine that is gone has nothing to reload; its end is on the way.
+                _ = hang_up.recv() => drop(remote.reload()),
             }
         };
         told::ending(number);

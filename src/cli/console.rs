@@ -178,3 +178,16 @@ fn log_to_screen() {
         .with(tui_logger::TuiTracingSubscriberLayer)
         .try_init();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_watches_gives_no_command() {
+        assert!(
+            watching(Role::Watch, &Command::Diagnose).is_some_and(|words| words.contains("only watches"))
+        );
+        assert!(watching(Role::Operate, &Command::Diagnose).is_none());
+    }
+}

@@ -40,6 +40,14 @@ pub struct Progress {
     pub state: String,
 }
 
+/// The last word on one path.
+pub(super) enum Kept {
+    /// Where it stands.
+    Known(Progress),
+    /// It is followed no longer: a restart is to find nothing.
+    Forgotten,
+}
+
 /// A recovery on its way to the disk.
 pub(super) struct Closing {
     pub(super) record: Arc<RecoveryRecord>,
@@ -64,10 +72,12 @@ pub(super) struct Sample {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) recoveries: VecDeque<Closing>,
-    pub(super) progress: BTreeMap<Key, (u64, Progress)>,
+    pub(super) progress: BTreeMap<Key, (u64, Kept)>,
     pub(super) events: VecDeque<Arc<Event>>,
     pub(super) probes: VecDeque<Sample>,
     pub(super) status: Option<StatusFile>,
+    /// How long raw probe results, and one-minute rows, are kept from now on.
+    pub(super) retention: Option<(Duration, Duration)>,
     /// Probes and events that found no room since the last batch.
     pub(super) dropped: u64,
     /// The latest wall-clock time that anything carried.
@@ -81,6 +91,7 @@ impl Batch {
             && self.events.is_empty()
             && self.probes.is_empty()
             && self.status.is_none()
+            && self.retention.is_none()
     }
 
     fn saw(&mut self, at: DateTime<Utc>) {
@@ -97,6 +108,7 @@ impl Batch {
         if later.status.is_some() {
             self.status = later.status;
         }
+        self.retention = later.retention.or(self.retention);
         self.latest = self.latest.max(later.latest);
         self.settle();
     }
@@ -158,8 +170,20 @@ impl Queue {
             let order = waiting.order;
             waiting.batch.saw(progress.at);
             let key = (progress.component_id.clone(), progress.path.clone());
-            waiting.batch.progress.insert(key, (order, progress));
+            waiting.batch.progress.insert(key, (order, Kept::Known(progress)));
         });
+    }
+
+    pub(super) fn forget(&self, key: Key) {
+        self.put(|waiting| {
+            waiting.order += 1;
+            let order = waiting.order;
+            waiting.batch.progress.insert(key, (order, Kept::Forgotten));
+        });
+    }
+
+    pub(super) fn retain(&self, probes: Duration, rollups: Duration) {
+        self.put(|waiting| waiting.batch.retention = Some((probes, rollups)));
     }
 
     pub(super) fn event(&self, event: Arc<Event>) {
