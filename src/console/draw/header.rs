@@ -78,7 +78,10 @@ pub(super) fn badges(state: &State, now: Now) -> Vec<Badge> {
     if state.only_watches() {
         badges.push(Badge::new("WATCH ONLY", Role::Badge));
     }
-    badges.push(Badge::new("ALERTING", Role::Text));
+    // Without an engine nobody is told of anything.
+    if state.cut_off.is_none() {
+        badges.push(Badge::new("ALERTING", Role::Text));
+    }
     badges
 }
 
@@ -114,11 +117,12 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
         format!("warroom {dot} {} {dot} {}", picture.roster.tenant, picture.roster.environment.word());
     let badges_width: usize = badges.iter().map(|badge| text::width(&badge.text) + 1).sum();
     let spare = usize::from(ink.width()).saturating_sub(badges_width + text::width(&time) + 3);
-    let here = here(&state.others(), spare, text::width(&text::clean(&title, ink.theme.symbols)));
+    let title_cells = text::width(&text::clean(&title, ink.theme.symbols));
+    let here = here(&state.others(), ink.width() >= super::WIDE, spare, title_cells);
     let spare = spare.saturating_sub(text::width(&here));
     let right = match &clock {
         // The clock's figures give way before the tenant does.
-        Some(clock) if spare >= text::width(clock) + 30 => format!("{clock}  {time} "),
+        Some(clock) if spare >= text::width(clock) + title_cells.clamp(30, 40) => format!("{clock}  {time} "),
         // That nothing is known of it says how far the figures can be trusted.
         None if spare >= UNKNOWN.len() + 12 => format!("{UNKNOWN}  {time} "),
         _ => format!("{time} "),
@@ -159,10 +163,15 @@ pub(super) fn since_line(since: &Since, cells: usize, now: DateTime<Utc>) -> Str
 }
 
 /// Who is here besides oneself: everybody by name, or the first and how many more, or how many there are.
-fn here(others: &[&Person], spare: usize, title: usize) -> String {
+fn here(others: &[&Person], wide: bool, spare: usize, title: usize) -> String {
     let Some((first, rest)) = others.split_first() else { return String::new() };
     let more = if rest.is_empty() { String::new() } else { format!(" +{}", rest.len()) };
-    let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+    // On a narrow screen the clock is worth more than the third name.
+    let named = if wide { others } else { &others[..1] };
+    let mut names: Vec<String> = named.iter().map(ToString::to_string).collect();
+    if !wide {
+        names[0].push_str(&more);
+    }
     let forms = [
         names.join(", "),
         format!("{first}{more}"),

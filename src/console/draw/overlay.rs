@@ -32,7 +32,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, ink: &mut Ink) {
                     format!("{} {}", text::left(entry.title, 24, symbols), state.keys.all(entry.action))
                 })
                 .collect();
-            let mut inside = popup(ink, "Command", 56, entries.len() as u16 + 3);
+            let mut inside = popup(ink, "Command", 56, entries.len().max(1) as u16 + 3);
             let x = inside.put(1, 0, ":", inside.style(Role::Key));
             let x = inside.put(x, 0, input.value(), inside.style(Role::Text));
             inside.put(x, 0, " ", inside.style(Role::Text).add_modifier(ratatui::style::Modifier::REVERSED));

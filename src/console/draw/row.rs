@@ -161,7 +161,7 @@ pub(super) fn draw(
     let look = theme.status(status);
     let stale = match component.outage {
         None => list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card),
-        Some(_) => marks.cut_off.is_some() && list::is_stale(picture, card, component, wall),
+        Some(_) => marks.cut_off.is_some(),
     };
     // How an outage went on after the last news, nobody knows.
     let seen = marks.cut_off.filter(|_| component.outage.is_some()).map_or(wall, |at| at.min(wall));
