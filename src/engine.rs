@@ -14,6 +14,8 @@ pub mod diagnose;
 mod guard;
 mod logins;
 mod past;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod task;
 
 use std::{
