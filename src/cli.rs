@@ -4,12 +4,14 @@
 //! file of its own, which holds no logic that another room should own.
 
 pub mod agent;
+mod attach;
 pub mod check;
 pub mod completions;
 pub mod config;
 pub mod console;
 pub mod man;
 pub mod output;
+mod plain;
 pub mod probe;
 pub mod records;
 pub mod sim;
@@ -39,7 +41,8 @@ Exit codes: 0 good; 1 a check, probe or status was not good; 2 wrong use or wron
 
 /// Measures how fast contact-centre platforms really recover.
 ///
-/// Without a subcommand the console opens and measures for as long as it is open. Without any config it shows the demo.
+/// Without a subcommand the console opens: attached to the engine of its data folder where one runs, else with one of its
+/// own, which measures for as long as it is open. Without any config it shows the demo.
 #[derive(Debug, Parser)]
 #[command(name = "warroom", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Cli {
@@ -70,7 +73,7 @@ pub struct Global {
         long,
         value_name = "DIR",
         global = true,
-        help = "The data folder; else $WARROOM_DATA_DIR, else the user's own; one engine works on it at a time"
+        help = "The data folder; else $WARROOM_DATA_DIR, $STATE_DIRECTORY of a service, the user's own; one engine works on it at a time"
     )]
     pub data_dir: Option<PathBuf>,
 }
@@ -174,7 +177,10 @@ fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli,
         for id in console::OPTIONS {
             if matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine) {
                 let mut error = clap::Error::new(ErrorKind::ArgumentConflict).with_cmd(&command);
-                error.insert(ContextKind::InvalidArg, ContextValue::String(format!("--{id}")));
+                error.insert(
+                    ContextKind::InvalidArg,
+                    ContextValue::String(format!("--{}", id.replace('_', "-"))),
+                );
                 error.insert(ContextKind::PriorArg, ContextValue::String(format!("warroom {subcommand}")));
                 return Err(error);
             }

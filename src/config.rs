@@ -27,7 +27,7 @@ pub mod template;
 mod unbuilt;
 mod values;
 
-pub use file::{FindError, find};
+pub use file::{FindError, find, named};
 pub use finding::{Finding, Loaded, Rejected};
 pub use schema::schema;
 pub use secret::SecretError;

@@ -11,6 +11,7 @@
 
 pub mod action;
 pub mod backend;
+pub mod clipboard;
 pub mod color;
 pub mod draw;
 pub mod error;
@@ -19,16 +20,18 @@ pub mod keyboard;
 pub mod keys;
 pub mod list;
 pub mod message;
+pub mod plain;
 pub mod run;
 pub mod signals;
 pub mod state;
 pub mod status;
+pub mod summary;
 pub mod symbols;
 pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod update;
-mod words;
+pub mod words;
 
 use std::path::PathBuf;
 

@@ -14,6 +14,8 @@ pub mod diagnose;
 mod guard;
 mod logins;
 mod past;
+mod probes;
+mod reload;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod task;
@@ -33,7 +35,7 @@ pub use self::{
 use crate::{
     clock::SharedClock,
     config::model::Config,
-    domain::{Attached, Command, Event, Person, Picture},
+    domain::{Attached, Command, Event, Person, Picture, time::Now},
     store::{Settings, Store, StoreError, StoreHealth},
 };
 
@@ -46,7 +48,15 @@ pub trait Listener: Send {
     /// when it was wanted. Must not block.
     fn picture(&mut self, _picture: &Picture) {}
 
-    /// The config that is in force from now on; given at the start, and after each reload. Must not block.
+    /// The engine has begun, and its task goes round: told about once a second with everything that is known. One that
+    /// hears nothing for long knows that the engine hangs. Must not block.
+    fn round(&mut self, _picture: &Picture, _now: Now) {}
+
+    /// The config that is in force from now on; given at the start, and at each reload that changed anything, before the
+    /// events that follow from it. Must not block.
+    ///
+    /// Every reload ends with one [`Event::Config`], whether the new config is in force (`loaded`) or refused: a service that
+    /// told its supervisor RELOADING says READY at either.
     fn config(&mut self, _config: &Arc<Config>) {}
 
     /// Whether a fresh picture is wanted. Asked after [`Remote::ask_picture`].

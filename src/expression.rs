@@ -113,6 +113,13 @@ impl Expression {
     }
 }
 
+/// Two are the same when their texts are.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
 impl fmt::Debug for Expression {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Expression({:?})", self.source)

@@ -47,7 +47,7 @@ use self::{
     queue::{Queue, Sample},
     writer::Writer,
 };
-use crate::domain::{Event, RecoveryRecord, event::ProbeEvent};
+use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, event::ProbeEvent};
 
 /// How much of a bad probe's reason is kept, in characters.
 const REASON: usize = 300;
@@ -165,6 +165,16 @@ impl StoreHandle {
     /// Keeps the latest word on one path for a restart; written within a second.
     pub fn save_progress(&self, progress: Progress) {
         self.queue.progress(progress);
+    }
+
+    /// Forgets one path: it is followed no longer, and a restart is to find nothing of it. Its recoveries stay.
+    pub fn forget_progress(&self, component_id: ComponentId, path: PathName) {
+        self.queue.forget((component_id, path));
+    }
+
+    /// How long raw probe results, and one-minute rows and events, are kept from now on.
+    pub fn retain(&self, probes: Duration, rollups: Duration) {
+        self.queue.retain(probes, rollups);
     }
 
     /// Keeps an event that a person would want to read later; probes go to [`StoreHandle::record_probe`].

@@ -9,8 +9,12 @@ mod disk;
 mod kill;
 #[path = "terminal/platform.rs"]
 mod platform;
+#[path = "engine_lifecycle/reload.rs"]
+mod reload;
 #[path = "engine_lifecycle/trust.rs"]
 mod trust;
+#[path = "engine_lifecycle/upgrade.rs"]
+mod upgrade;
 
 use platform::{Platform, answer, component, write_config};
 

@@ -3,13 +3,22 @@
 //! A file in `tests/histories/` holds settings, the probes in the order of their ends (one a line: component, start and
 //! end in seconds, verdict, then `by=NAME` for `served_by`, `step=NAME` for the failing step, `from=SECONDS` for its
 //! start, `onset=`/`restored=` for the platform's stamps), `gap FROM UNTIL`, `tick AT`, `restart AT` (a new process on the
-//! kept state, after a reboot), `step SECONDS` (the wall clock is put right by so much) and `look COMPONENT` lines, and what
-//! must come out: every line of `events` in that order, and every `[[record]]` field. `steps` gives a component's
+//! kept state, after a reboot), `reload AT` (another config: `target=SECONDS`, `failure=NUMBER` and `success=NUMBER` for
+//! the thresholds, `needs=COMPONENT:OTHER`, where nothing behind the colon takes the dependencies away, `gone=COMPONENT`,
+//! `anew=COMPONENT` for one whose journey is another), `step SECONDS` (the wall clock is put right by so much) and `look
+//! COMPONENT` lines, and what must come out: every line of `events` in that order, and every `[[record]]` field. `steps` gives a component's
 //! journey, the health step first; without it there is one step `s` besides those that fail.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::{collections::BTreeMap, fs, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    num::NonZeroU32,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -22,7 +31,7 @@ use warroom::domain::{
     time::Now,
 };
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct History {
     #[serde(default = "sixty")]
@@ -187,28 +196,57 @@ fn words(event: &Event) -> Option<String> {
     })
 }
 
-fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
-    let ids: std::collections::BTreeSet<&str> = history
-        .probes
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|word| !["gap", "tick", "clock", "restart", "look", "#"].contains(word))
-        .chain(history.depends_on.keys().map(String::as_str))
-        .collect();
-    let roster = Arc::new(Roster {
+/// What a config with these components says to the domain.
+fn settings(history: &History, ids: &BTreeSet<String>) -> (Arc<Roster>, Thresholds) {
+    let roster = Roster {
         tenant: "t".into(),
         environment: Environment::Sandbox,
         demo: false,
         window: Duration::from_hours(24),
         platforms: Vec::new(),
-        components: ids.into_iter().map(|id| card(id, history)).collect(),
-    });
+        components: ids.iter().map(|id| card(id, history)).collect(),
+    };
     let number = |number| NonZeroU32::new(number).unwrap();
     let thresholds = Thresholds {
         failure: number(history.failure_threshold),
         success: number(history.success_threshold),
         ratio: history.failure_ratio.map(|(bad, of)| (number(bad), number(of))),
     };
+    (Arc::new(roster), thresholds)
+}
+
+/// Changes a config as a `reload` line says; gives those that are asked anew.
+fn change((history, ids): &mut (History, BTreeSet<String>), line: &str) -> BTreeSet<ComponentId> {
+    let mut anew = BTreeSet::new();
+    for word in line.split_whitespace().skip(2) {
+        let (name, value) = word.split_once('=').unwrap();
+        match name {
+            "target" => history.target = value.parse().unwrap(),
+            "failure" => history.failure_threshold = value.parse().unwrap(),
+            "success" => history.success_threshold = value.parse().unwrap(),
+            "needs" => {
+                let (id, need) = value.split_once(':').unwrap();
+                let needs = if need.is_empty() { Vec::new() } else { vec![need.to_owned()] };
+                history.depends_on.insert(id.to_owned(), needs);
+            }
+            "gone" => assert!(ids.remove(value), "{value} is not there"),
+            "anew" => assert!(anew.insert(ComponentId::new(value))),
+            other => panic!("a reload knows no {other}"),
+        }
+    }
+    anew
+}
+
+fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
+    let ids: BTreeSet<&str> = history
+        .probes
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| !["gap", "tick", "clock", "restart", "reload", "look", "#"].contains(word))
+        .chain(history.depends_on.keys().map(String::as_str))
+        .collect();
+    let mut config = (history.clone(), ids.into_iter().map(str::to_owned).collect());
+    let (mut roster, mut thresholds) = settings(&config.0, &config.1);
     let mut measurement = Measurement::new(Arc::clone(&roster), thresholds, 1);
     let errors: BTreeMap<PlatformId, Duration> = measurement
         .roster()
@@ -254,6 +292,17 @@ fn play(history: &History) -> (Vec<String>, Vec<RecoveryRecord>) {
                     wall_error: Some(Duration::ZERO),
                 };
                 measurement.take_up(kept, &at)
+            }
+            "reload" => {
+                let anew = change(&mut config, line);
+                (roster, thresholds) = settings(&config.0, &config.1);
+                let reloaded =
+                    measurement.reload(Arc::clone(&roster), thresholds, &anew, now(numbers[0], booted));
+                told.extend(reloaded.dropped.iter().map(|dropped| {
+                    let outage = if dropped.outage.is_some() { "with its outage" } else { "in peace" };
+                    format!("{} dropped {outage}", dropped.id)
+                }));
+                reloaded.events
             }
             "look" => {
                 let id = line.split_whitespace().nth(1).unwrap();

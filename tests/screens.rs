@@ -18,3 +18,5 @@ mod shots;
 mod story;
 #[path = "screens/sweep.rs"]
 mod sweep;
+#[path = "screens/together.rs"]
+mod together;

@@ -17,7 +17,7 @@ mod line;
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Weak,
         mpsc::{SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -82,7 +82,8 @@ pub struct Client {
 pub struct Asker {
     asks: mpsc::Sender<Ask>,
     picture: Arc<Notify>,
-    feed: Arc<FeedWriter>,
+    /// Only lent: when the connection's thread ends, however it does, the console is told that the feed has ended.
+    feed: Weak<FeedWriter>,
 }
 
 impl Asker {
@@ -92,14 +93,15 @@ impl Asker {
     pub fn command(&self, command: Command) -> bool {
         match self.asks.try_send(Ask::Command(command)) {
             Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                self.feed.tell(Word::Refused(
-                    "not sent: the engine does not take in what was asked before; try again".to_owned(),
-                ));
-                true
-            }
+            Err(mpsc::error::TrySendError::Full(_)) => self
+                .refuse("not sent: the engine does not take in what was asked before; try again".to_owned()),
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
+    }
+
+    /// Answers a command that is not to be sent, with [`Word::Refused`].
+    pub fn refuse(&self, words: String) -> bool {
+        self.feed.upgrade().map(|feed| feed.tell(Word::Refused(words))).is_some()
     }
 
     /// Asks for the whole picture; it comes through the feed.
@@ -115,7 +117,8 @@ type Begun = Result<(Welcome, Option<Box<Picture>>), AttachError>;
 /// a second for its first picture.
 pub fn attach(plan: Plan, feed: FeedWriter) -> Result<Client, AttachError> {
     let (sender, asks) = mpsc::channel(WAITING);
-    let asker = Asker { asks: sender, picture: Arc::default(), feed: Arc::new(feed) };
+    let feed = Arc::new(feed);
+    let asker = Asker { asks: sender, picture: Arc::default(), feed: Arc::downgrade(&feed) };
     let stop = CancellationToken::new();
     let (begun, answer) = sync_channel(1);
     let (handle, stopped, folder) = (asker.clone(), stop.clone(), plan.folder.clone());
@@ -128,7 +131,7 @@ pub fn attach(plan: Plan, feed: FeedWriter) -> Result<Client, AttachError> {
             };
             runtime.block_on(async move {
                 match line::open(&plan.folder, &plan.greeting).await {
-                    Ok(line) => Follower::new(plan, &handle, asks, stopped, begun).run(line).await,
+                    Ok(line) => Follower::new(plan, feed, &handle, asks, stopped, begun).run(line).await,
                     Err(error) => not_begun(&begun, error),
                 }
             })

@@ -1,21 +1,26 @@
 //! `warroom agent`: the engine without a screen.
 
+mod log;
+mod printer;
+mod service;
+mod told;
+
 use std::{
-    io::IsTerminal as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
+    sync::{Arc, atomic::Ordering, mpsc::RecvTimeoutError},
     time::Duration,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::{
+    log::Log,
+    printer::Printer,
+    service::{Keeper, Manager},
+    told::Told,
+};
 use super::{Exit, Failure, Global, Outcome, Output, start};
 use crate::{
     attach::server::{Farewell, Server},
-    domain::Event,
     engine::{self, Listener, Mailbox, Remote, Setup},
     probe::LatenessSnapshot,
     store::folder,
@@ -23,8 +28,9 @@ use crate::{
 
 /// Measures without a screen, as a service.
 ///
-/// SIGINT and SIGTERM end it; SIGHUP changes nothing in this version, restart it for another config. One engine works on
-/// a data folder at a time: a second one says who holds it and exits with 2.
+/// SIGINT and SIGTERM end it. SIGHUP reads its config again: a good one is in force at once, with open outages going on; a
+/// bad one is refused with what is wrong in it, and the old one stays in force. One engine works on a data folder at a
+/// time: a second one says who holds it and exits with 2.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,15 +52,12 @@ pub enum EventFormat {
     Json,
 }
 
-/// Probes and outages' progress that may wait for a slow reader of the events; beyond that they are left out, and it is
-/// said. Everything else is rare, and waits as long as it must.
-const WAITING: usize = 65_536;
 /// How long the end waits for a reader of the events who has stopped reading.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs it.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
-    log_to_stderr();
+    let log = Log::begin()?;
     start::prepare_process();
     let loaded = start::need_config(global, output)?;
     for finding in loaded.warnings.iter().chain(&loaded.not_built) {
@@ -62,7 +65,8 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     }
     let config = Arc::new(loaded.config);
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    let held = start::hold(folder, config.source.as_deref())?;
+    let held = start::hold(folder, &config)?;
+    told::beginning(&config, &held.folder);
     let runtime = start::runtime()?;
     let mailbox = Mailbox::default();
     let remote = mailbox.remote();
@@ -72,11 +76,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let clock = start::clock();
     // Declared after the lock is held, and so gone before it is let go.
     let (server, ear) = Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), None);
-    let mut listeners: Vec<Box<dyn Listener>> = vec![ear];
+    let manager = Manager::from_environment(&clock).map(Arc::new);
+    let mut listeners: Vec<Box<dyn Listener>> = vec![ear, Box::new(Told::new(&config))];
     listeners.extend(listener.map(|listener| Box::new(listener) as Box<dyn Listener>));
+    listeners.extend(manager.clone().map(|manager| Box::new(Keeper::new(manager)) as Box<dyn Listener>));
     let setup = Setup { config, clock, seed: start::seed(), folder: held.folder.clone(), listeners };
     let (ended, signal) = runtime.block_on(async {
-        let signal = tokio::spawn(first_signal(remote, server.farewell())?);
+        let signal = tokio::spawn(first_signal(remote, server.farewell(), manager)?);
         let ended = engine::run(setup, mailbox, args.length).await;
         signal.abort();
         Ok::<_, Failure>((ended, signal.await.ok()))
@@ -104,6 +110,8 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     if let Ok(ended) = &ended {
         tell_lateness(&ended.lateness);
     }
+    // What was logged stands before the words with which the process ends.
+    drop(log);
     let exit = start::ended(ended, signal.map_or(Exit::Good, Exit::Signal))?;
     printed.map_err(|error| {
         Failure::cannot_go_on(anyhow::Error::new(error).context(
@@ -125,22 +133,12 @@ fn tell_lateness(lateness: &LatenessSnapshot) {
     );
 }
 
-/// The log of a service goes to standard error, at the level that `WARROOM_LOG` names.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
-        .with_env_var("WARROOM_LOG")
-        .from_env_lossy();
-    // Only a test in the same process could have set another one; then that one stands.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
-}
-
 /// Waits for the signal that ends the agent, stops the engine and says which it was.
-fn first_signal(remote: Remote, farewell: Farewell) -> std::io::Result<impl Future<Output = u8>> {
+fn first_signal(
+    remote: Remote,
+    farewell: Farewell,
+    manager: Option<Arc<Manager>>,
+) -> std::io::Result<impl Future<Output = u8>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -149,145 +147,17 @@ fn first_signal(remote: Remote, farewell: Farewell) -> std::io::Result<impl Futu
             tokio::select! {
                 _ = interrupt.recv() => break 2,
                 _ = terminate.recv() => break 15,
-                _ = hang_up.recv() => tracing::warn!(
-                    "SIGHUP: reloading the config is not built in this version; measuring goes on with the old one, restart the \
-                     agent to change it"
-                ),
+                // An engine that is gone has nothing to reload; its end is on the way.
+                _ = hang_up.recv() => drop(remote.reload()),
             }
         };
+        told::ending(number);
+        if let Some(manager) = manager {
+            manager.ending();
+            tokio::spawn(manager.extend());
+        }
         farewell.say(format!("the agent was asked to end (signal {number})"));
         remote.stop();
         number
     })
-}
-
-/// Prints events on a thread of its own, so that a slow reader delays nothing.
-struct Printer {
-    events: Sender<Arc<Event>>,
-    /// How many events that may be left out wait for the reader.
-    waiting: Arc<AtomicUsize>,
-    /// How many were left out.
-    left_out: Arc<AtomicU64>,
-    /// How many of those had been told when the reader last went on.
-    told: u64,
-}
-
-impl Printer {
-    /// The second value is told how it ended when everything is printed, or nothing can be any more.
-    fn begin(remote: Remote) -> Result<(Self, Receiver<std::io::Result<()>>), Failure> {
-        let (printer, events) = Self::new();
-        let waiting = Arc::clone(&printer.waiting);
-        let (done, printed) = channel();
-        std::thread::Builder::new()
-            .name("events".to_owned())
-            .spawn(move || {
-                let mut output = Output::standard();
-                let ended = match print(&events, &waiting, &mut output) {
-                    // Nobody reads the events any more: that is how a reader says that it has enough.
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                        remote.stop();
-                        Ok(())
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "the events cannot be written; measuring goes on without printing them");
-                        Err(error)
-                    }
-                    Ok(()) => Ok(()),
-                };
-                // Whoever waited has lost patience if this is not taken.
-                let _ = done.send(ended);
-            })
-            .map_err(Failure::cannot_go_on)?;
-        Ok((printer, printed))
-    }
-
-    fn new() -> (Self, Receiver<Arc<Event>>) {
-        let (sender, events) = channel();
-        let (waiting, left_out) = (Arc::default(), Arc::default());
-        (Self { events: sender, waiting, left_out, told: 0 }, events)
-    }
-}
-
-/// What a later event of the same kind makes good.
-fn may_be_left_out(event: &Event) -> bool {
-    matches!(event, Event::Probe(_) | Event::Outage(_))
-}
-
-fn print(events: &Receiver<Arc<Event>>, waiting: &AtomicUsize, output: &mut Output) -> std::io::Result<()> {
-    let line = |event: &Event, output: &mut Output| {
-        if may_be_left_out(event) {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        output.json(event)
-    };
-    while let Ok(event) = events.recv() {
-        line(&event, output)?;
-        while let Ok(event) = events.try_recv() {
-            line(&event, output)?;
-        }
-        output.flush()?;
-    }
-    Ok(())
-}
-
-impl Listener for Printer {
-    fn event(&mut self, event: &Arc<Event>) {
-        if may_be_left_out(event) {
-            if self.waiting.load(Ordering::Relaxed) >= WAITING {
-                self.left_out.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            let left_out = self.left_out.load(Ordering::Relaxed);
-            if left_out > self.told {
-                tracing::warn!(
-                    events = left_out - self.told,
-                    "the reader of the events was too slow; probe and outage events were left out"
-                );
-                self.told = left_out;
-            }
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-        }
-        if self.events.send(Arc::clone(event)).is_err() && may_be_left_out(event) {
-            // Nothing is printed any more, which has been told.
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{
-        ComponentId, PathName, Verdict,
-        event::{BlipEvent, ProbeEvent},
-    };
-
-    #[test]
-    fn a_slow_reader_costs_probes_and_nothing_else() {
-        let (mut printer, events) = Printer::new();
-        let at = chrono::DateTime::UNIX_EPOCH;
-        let component_id = ComponentId::new("crm");
-        let probe = Arc::new(Event::Probe(ProbeEvent {
-            at,
-            component_id: component_id.clone(),
-            path: PathName::primary(),
-            verdict: Verdict::Up,
-            latency_ms: None,
-            served_by: None,
-            reason: None,
-            burst: false,
-            steps: Vec::new(),
-        }));
-        let blip = Arc::new(Event::Blip(BlipEvent { at, component_id, reason: None }));
-        for _ in 0..WAITING + 7 {
-            printer.event(&probe);
-        }
-        for _ in 0..3 {
-            printer.event(&blip);
-        }
-        assert_eq!(printer.left_out.load(Ordering::Relaxed), 7);
-        let waiting: Vec<_> = events.try_iter().collect();
-        assert_eq!(waiting.len(), WAITING + 3);
-        assert!(waiting.iter().rev().take(3).all(|event| **event == *blip), "nothing else is left out");
-    }
 }

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::{Exit, Failure, Global, Outcome, Output};
 use crate::{
+    attach::wire::SOCKET,
     clock::{Clock, SystemClock},
     domain::{ComponentId, RecoveryRecord},
     store::{Store, Unreadable, folder},
@@ -46,7 +47,7 @@ pub enum Format {
 /// Prints them.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    if !folder::inspect(&folder, None).map_err(Failure::wrong_use)? {
+    if !folder::visit(&folder, SOCKET).map_err(Failure::wrong_use)? {
         output.words(&format!("no recoveries: there is no data folder {}", folder.display()));
     }
     let reader = Store::read(&folder).map_err(Failure::cannot_go_on)?;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, Failure, Global, Output};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, Loaded},
+    config::{self, Loaded, model::Config},
     store::{Holder, Lock, LockError, folder},
 };
 
@@ -46,15 +46,32 @@ pub(super) struct Held {
     _lock: Lock,
 }
 
-/// Takes the data folder for an engine of this process.
-pub(super) fn hold(folder: PathBuf, config: Option<&std::path::Path>) -> Result<Held, Failure> {
-    folder::prepare(&folder, None).map_err(Failure::wrong_use)?;
-    let holder = Holder::this(SystemClock.wall(), config);
+/// Takes the data folder for an engine of this process, which will measure what a config says.
+pub(super) fn hold(folder: PathBuf, config: &Config) -> Result<Held, Failure> {
+    folder::prepare(&folder, group(config)?).map_err(Failure::wrong_use)?;
+    let holder = Holder::this(SystemClock.wall(), config.source.as_deref());
     let lock = Lock::acquire(&folder, &holder).map_err(|error| match error {
         LockError::Held { .. } => Failure::wrong_use(error),
         LockError::File { .. } => Failure::cannot_go_on(error),
     })?;
     Ok(Held { folder, _lock: lock })
+}
+
+/// Whether another engine was faster.
+pub(super) fn is_held(failure: &Failure) -> bool {
+    failure.error.downcast_ref::<LockError>().is_some_and(|error| matches!(error, LockError::Held { .. }))
+}
+
+/// The number of the group that a config lets into the data folder.
+fn group(config: &Config) -> Result<Option<u32>, Failure> {
+    let Some(name) = &config.agent.group else { return Ok(None) };
+    let group = uzers::get_group_by_name(name).ok_or_else(|| {
+        Failure::wrong_use(anyhow::anyhow!(
+            "`[agent] group` is \"{name}\", and this machine knows no such group: run `groupadd {name}` as root, or name \
+             another"
+        ))
+    })?;
+    Ok(Some(group.gid()))
 }
 
 /// The runtime that the engine lives in: one thread, because what it does is waiting, and handing each probe from thread to

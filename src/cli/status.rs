@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Exit, Failure, Global, Outcome, Output};
 use crate::{
+    attach::wire::SOCKET,
     clock::{Clock, SystemClock},
     domain::{
         Phase, Verdict,
@@ -61,7 +62,7 @@ enum Engine {
 /// Prints it.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    folder::inspect(&folder, None).map_err(Failure::wrong_use)?;
+    folder::visit(&folder, SOCKET).map_err(Failure::wrong_use)?;
     let (engine, status) = match Lock::peek(&folder) {
         Ok(None) => (Engine::None, None),
         Err(LockError::Held { .. }) => (Engine::Starting, None),
@@ -100,6 +101,11 @@ fn believe(holder: &Holder, file: Option<StatusFile>, now: DateTime<Utc>) -> (En
         Some(file) => (Engine::Running, Some(file)),
         None => (Engine::Starting, None),
     }
+}
+
+/// How things stand by a running engine's own word.
+pub(super) fn words(status: &StatusFile) -> String {
+    sentence(Engine::Running, Some(status))
 }
 
 fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {

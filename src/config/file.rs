@@ -30,18 +30,26 @@ pub enum FindError {
     },
 }
 
-/// The config file: `--config`, else `$WARROOM_CONFIG`, else the user's, else the system's; never the current folder, as
-/// a config can run commands. `None` where none is there.
-pub fn find(explicit: Option<&Path>, env: Option<OsString>) -> Result<Option<PathBuf>, FindError> {
+/// The config that was named, by `--config` or else by `$WARROOM_CONFIG`.
+pub fn named(explicit: Option<&Path>, env: Option<OsString>) -> Result<Option<PathBuf>, FindError> {
     let env = env.filter(|value| !value.is_empty()).map(PathBuf::from);
     let named =
         explicit.map(|path| (path.to_owned(), "--config")).or(env.map(|path| (path, "$WARROOM_CONFIG")));
-    if let Some((path, by)) = named {
-        return if fs::metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+    match named {
+        Some((path, by))
+            if fs::metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) =>
+        {
             Err(FindError::Missing { path, by })
-        } else {
-            Ok(Some(path))
-        };
+        }
+        named => Ok(named.map(|(path, _)| path)),
+    }
+}
+
+/// The config file: `--config`, else `$WARROOM_CONFIG`, else the user's, else the system's; never the current folder, as
+/// a config can run commands. `None` where none is there.
+pub fn find(explicit: Option<&Path>, env: Option<OsString>) -> Result<Option<PathBuf>, FindError> {
+    if let Some(path) = named(explicit, env)? {
+        return Ok(Some(path));
     }
     let user =
         directories::ProjectDirs::from("", "", "warroom").map(|dirs| dirs.config_dir().join("warroom.toml"));

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Everything that an engine needs to know, checked as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where it was read from; `None` for the demo's.
     pub source: Option<PathBuf>,
@@ -168,7 +168,7 @@ impl PlatformKind {
 }
 
 /// `[platforms.NAME]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Platform {
     /// Its name.
     pub id: PlatformId,
@@ -188,8 +188,16 @@ pub struct Platform {
     pub ca_file: Option<PathBuf>,
 }
 
+impl Platform {
+    /// Whether the other one is spoken to in the same way: everything but our own ceiling is the same.
+    #[must_use]
+    pub fn speaks_like(&self, other: &Self) -> bool {
+        Self { rate_limit: other.rate_limit, ..self.clone() } == *other
+    }
+}
+
 /// Credentials of a platform that has a login.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// Where tokens come from.
     pub url: Url,
@@ -221,7 +229,7 @@ pub struct Discovery {
 }
 
 /// A text that is either written in the file or secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
     /// Written in the file.
     Plain(String),
@@ -255,7 +263,7 @@ pub struct Rate {
 }
 
 /// `[[components]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Component {
     /// `id`.
     pub id: ComponentId,
@@ -283,8 +291,22 @@ pub struct Component {
     pub health_step: Option<usize>,
 }
 
+impl Component {
+    /// Whether the other one asks the same of the same platform, so that the verdicts of both speak of one thing.
+    #[must_use]
+    pub fn asks_like(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.health_step == other.health_step
+            && self.failover.step == other.failover.step
+            && self.failover.served_by == other.failover.served_by
+            && self.vars == other.vars
+            && self.journey == other.journey
+            && self.platform.speaks_like(&other.platform)
+    }
+}
+
 /// How a component fails over, and how that is seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Failover {
     /// In words.
     pub mechanism: Option<String>,
@@ -299,7 +321,7 @@ pub struct Failover {
 }
 
 /// One step of a journey.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// `name`.
     pub name: Arc<str>,
@@ -334,7 +356,7 @@ pub struct Step {
 }
 
 /// What a step does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// One HTTP request.
     Http(HttpAction),
@@ -345,7 +367,7 @@ pub enum Action {
 }
 
 /// One HTTP request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HttpAction {
     /// `GET`, `POST`, …
     pub method: hyper::Method,
@@ -358,7 +380,7 @@ pub struct HttpAction {
 }
 
 /// One SIP exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SipAction {
     /// Where it goes: `sip:host:5060;transport=udp`.
     pub address: Template,
@@ -393,7 +415,7 @@ pub enum CallEnd {
 }
 
 /// The body of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// JSON whose strings are templates.
     Json(JsonTemplate),
@@ -402,7 +424,7 @@ pub enum Body {
 }
 
 /// JSON in which every string is a template.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum JsonTemplate {
     /// A value without strings in it.
     Literal(serde_json::Value),

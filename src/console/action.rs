@@ -4,6 +4,8 @@
 
 use tui_logger::TuiWidgetEvent;
 
+use crate::domain::Role;
+
 /// What a person can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
@@ -19,6 +21,12 @@ pub enum Action {
     ProbeNow,
     /// Examine the whole chain.
     Diagnose,
+    /// Say that one looks after an open outage.
+    Acknowledge,
+    /// Copy a short summary of the incident.
+    Copy,
+    /// Have the engine read its config again.
+    Reload,
     /// Open the selected component.
     Open,
     /// Go back.
@@ -51,6 +59,29 @@ pub enum Action {
     Suspend,
     /// A key of the log view.
     Log(LogKey),
+}
+
+impl Action {
+    /// What somebody must be allowed to ask for it; `None` where the console alone is concerned.
+    #[must_use]
+    pub const fn needs(self) -> Option<Role> {
+        match self {
+            Self::Acknowledge | Self::ProbeNow | Self::Diagnose | Self::Reload => Some(Role::Operate),
+            _ => None,
+        }
+    }
+
+    /// Whether it only moves in what is shown.
+    #[must_use]
+    pub const fn is_movement(self) -> bool {
+        match self {
+            Self::Down | Self::Up | Self::Top | Self::Bottom | Self::PageDown | Self::PageUp => true,
+            Self::Log(key) => {
+                matches!(key, LogKey::Previous | LogKey::Next | LogKey::OlderPage | LogKey::NewerPage)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the log view's own keys do.
@@ -132,7 +163,7 @@ pub struct Entry {
     pub name: &'static str,
     /// Its name on screens.
     pub title: &'static str,
-    /// The keys that do it unless `keys.toml` says otherwise.
+    /// The keys that do it unless `keys.toml` says otherwise; none where its name in the palette is enough.
     pub keys: &'static [&'static str],
     /// Where it works.
     pub places: &'static [Place],
@@ -173,16 +204,19 @@ macro_rules! table {
 /// Every action, in the order of the footer and the help.
 pub const TABLE: &[Entry] = table! {
     Action::Help, "help", "help", ["?"], EVERYWHERE, "help", "Show what the keys do here.";
-    Action::Quit, "quit", "quit", ["q"], EVERYWHERE, "quit", "Leave; this console's measuring ends with the screen.";
+    Action::Quit, "quit", "quit", ["q"], EVERYWHERE, "quit", "Leave; an agent goes on measuring, and a console's own measuring ends with it.";
     Action::Open, "open", "open the component", ["enter"], WAR_ROOM, "open", "Show the journey, dependencies and last recoveries of the selected component.";
     Action::Back, "back", "go back", ["esc"], COMPONENTS, "", "Close what is open; clear the filter; end the zoom.";
+    Action::Acknowledge, "acknowledge", "acknowledge the outage", ["a"], COMPONENTS, "ack", "Say that you look after the selected open outage, or after the only one; everybody sees it.";
+    Action::Copy, "copy", "copy a summary", ["c"], EVERYWHERE, "copy", "Copy a short summary of what is open to the terminal's clipboard, and write it to a file.";
     Action::ProbeNow, "probe-now", "probe now", ["p"], COMPONENTS, "probe", "Probe the component at once, besides its schedule.";
     Action::Diagnose, "diagnose", "examine the whole chain", ["i"], EVERYWHERE, "", "Examine names, TLS, logins, permissions, each step, clock, disk and load once, and say what to do about each trouble.";
     Action::Filter, "filter", "filter", ["/"], WAR_ROOM, "filter", "Show only components whose name, id, platform or state contains a text.";
+    Action::Palette, "palette", "command palette", [":"], EVERYWHERE, "command", "Choose an action by its name.";
     Action::Freeze, "freeze", "freeze the screen", ["space"], COMPONENTS, "freeze", "Stop the screen, or follow again; measuring goes on.";
     Action::Zoom, "zoom", "zoom a panel", ["z"], WAR_ROOM, "zoom", "Show one tier alone, then the events alone, then everything again.";
-    Action::Palette, "palette", "command palette", [":"], EVERYWHERE, "command", "Choose an action by its name.";
     Action::Theme, "theme", "choose a theme", ["shift-t"], EVERYWHERE, "theme", "Choose how the screen looks, with a preview.";
+    Action::Reload, "reload", "read the config again", [], EVERYWHERE, "", "Have the engine read its config again and go on with it; one with mistakes is refused, and the old one stays.";
     Action::View(1), "view-war-room", "war room", ["1"], EVERYWHERE, "", "Every component by tier, open outages first.";
     Action::View(2), "view-drill", "drill", ["2"], EVERYWHERE, "", "Comes with a later version.";
     Action::View(3), "view-heatmap", "heatmap", ["3"], EVERYWHERE, "", "Comes with a later version.";
@@ -229,7 +263,7 @@ mod tests {
 
     #[test]
     fn later_versions_keys_are_free() {
-        for key in ["d", "x", "m", "a", "c"] {
+        for key in ["d", "x", "m"] {
             assert!(TABLE.iter().all(|entry| !entry.keys.contains(&key)), "{key}");
         }
     }

@@ -12,21 +12,19 @@ mod ink;
 mod log;
 mod overlay;
 mod row;
+mod small;
 mod tiers;
 
 use ratatui::{Frame, layout::Rect};
 
 use super::{
-    list,
     state::{State, View, Zoom},
-    text,
-    theme::{Look, Role},
-    words,
+    theme::Role,
 };
 use crate::domain::time::Now;
 use ink::Ink;
 
-/// Below this width or height only one line of status is shown.
+/// Below this width or height only a line of status is shown.
 const SMALLEST: (u16, u16) = (60, 15);
 /// From this width on, banner and events stand on the right.
 const WIDE: u16 = 120;
@@ -40,8 +38,7 @@ pub fn draw(state: &State, frame: &mut Frame, now: Now) {
     let theme = state.theme();
     frame.buffer_mut().set_style(area, theme.style(Role::Text));
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let line = Rect { height: 1, ..area };
-        status_line(state, &mut Ink::new(frame.buffer_mut(), line, theme), now);
+        small::draw(state, &mut Ink::new(frame.buffer_mut(), area, theme), now);
         return;
     }
     let top = header::height(state);
@@ -57,31 +54,6 @@ pub fn draw(state: &State, frame: &mut Frame, now: Now) {
     footer::draw(state, &mut Ink::new(buffer, last, theme));
     if let Some(over) = &state.overlay {
         overlay::draw(state, over, &mut Ink::new(buffer, body, theme));
-    }
-}
-
-/// The one line of a screen that is too small for more: worst state, since when and how much is left, mode, and in what
-/// is left of the line what is down.
-fn status_line(state: &State, ink: &mut Ink, now: Now) {
-    let (picture, wall) = state.shown(now);
-    let Look { glyph, word, style } = ink.theme.status(list::worst(picture));
-    let mut x = ink.put(0, 0, glyph, style);
-    x = ink.put(x + 1, 0, word, style);
-    let open = list::open_outages(picture, wall);
-    if let Some(first) = open.first() {
-        let elapsed = list::elapsed(&picture.components[*first], wall).unwrap_or_default();
-        let left = words::outage::remaining(picture, *first, wall);
-        x = ink.put(x + 1, 0, &format!("{}, {left}", text::clock_duration(elapsed)), style);
-    }
-    for badge in header::badges(state, now) {
-        let style = badge.style(ink.theme);
-        x = ink.put(x + 1, 0, &badge.text, style);
-    }
-    if let Some(first) = open.first() {
-        let more = if open.len() > 1 { format!(" +{}", open.len() - 1) } else { String::new() };
-        let room = ink.width().saturating_sub(x + 1 + more.len() as u16);
-        x = ink.put_name(x + 1, 0, room, &picture.roster.components[*first].name, style);
-        ink.put(x, 0, &more, style);
     }
 }
 

@@ -130,6 +130,17 @@ impl KeyMap {
         let keys = self.by_action.get(&action).map_or(&[][..], Vec::as_slice);
         keys.iter().map(|key| show(*key)).collect::<Vec<_>>().join(" ")
     }
+
+    /// All keys of an action, or what is typed in the palette where it has none.
+    #[must_use]
+    pub fn ways(&self, action: Action) -> String {
+        let keys = self.all(action);
+        if !keys.is_empty() {
+            return keys;
+        }
+        let opens = self.first(Action::Palette).unwrap_or_default();
+        super::action::entry(action).map_or(keys, |entry| format!("{opens}{}", entry.name))
+    }
 }
 
 fn read_key(text: &str) -> Result<KeyCombination, String> {
@@ -194,7 +205,7 @@ mod tests {
     fn the_defaults_have_no_conflict() {
         let keys = KeyMap::load(None).unwrap();
         for entry in TABLE {
-            assert!(keys.first(entry.action).is_some(), "{}", entry.name);
+            assert_eq!(keys.first(entry.action).is_some(), !entry.keys.is_empty(), "{}", entry.name);
         }
     }
 

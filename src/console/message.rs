@@ -1,6 +1,6 @@
 //! What can happen to the console, and what it can ask its loop to do.
 
-use std::sync::mpsc::Sender;
+use std::{path::PathBuf, sync::mpsc::Sender};
 
 use crossterm::event::KeyEvent;
 
@@ -27,8 +27,21 @@ pub enum Message {
     Signal(Signal),
     /// The terminal is gone.
     Gone,
+    /// A summary was copied, as far as that can be known.
+    Copied(Copied),
     /// Nothing but that time has passed.
     Tick,
+}
+
+/// What has become of a summary. A terminal that refuses it does not say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// How many bytes of it the terminal was sent; `None` where it is known to take none.
+    pub sent: Option<usize>,
+    /// How many bytes it has.
+    pub of: usize,
+    /// The file that holds it, or why there is none.
+    pub file: Result<PathBuf, String>,
 }
 
 /// A signal, by what it means here.
@@ -75,6 +88,8 @@ pub enum Effect {
     Bell,
     /// Ask the engine.
     Command(Command),
+    /// Copy a text to the terminal's clipboard and to a file.
+    Copy(String),
     /// Ask the engine for a picture.
     AskPicture,
     /// Give the terminal back and stop until a shell continues us. `by_key` is false when a signal asked for it.

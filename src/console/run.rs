@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     time::Duration,
 };
 
@@ -14,10 +14,11 @@ use ratatui::{Terminal, layout::Rect};
 use super::{
     ConsoleError, Feed, Options,
     backend::{LeanBackend, Sink},
+    clipboard::{self, Way, file::Places},
     draw::draw,
     feed::FeedReader,
     keyboard,
-    message::{Effect, Exit, Message, Urgency},
+    message::{Copied, Effect, Exit, Message, Urgency},
     signals,
     state::{State, View},
     terminal::{self, Guard, Output},
@@ -50,6 +51,11 @@ pub fn run(options: &Options, feed: Feed) -> Result<Exit, ConsoleError> {
         title: String::new(),
         suspended: false,
         log_moved: Moment::default(),
+        clipboard: Clipboard {
+            way: Way::detect(|name| std::env::var(name).ok()),
+            places: Places::detect(),
+            done: sender.clone(),
+        },
         engine: Engine {
             ask_picture: feed.ask_picture,
             command: feed.command,
@@ -79,6 +85,14 @@ struct Engine {
     now: Box<dyn Fn() -> Now + Send>,
 }
 
+/// What the loop needs to copy a summary.
+struct Clipboard {
+    way: Way,
+    places: Places,
+    /// Where is told what has become of it.
+    done: Sender<Message>,
+}
+
 struct Loop {
     state: State,
     terminal: Terminal<LeanBackend<Output>>,
@@ -98,6 +112,7 @@ struct Loop {
     suspended: bool,
     /// When log lines were last moved to where view 8 sees them.
     log_moved: Moment,
+    clipboard: Clipboard,
     engine: Engine,
 }
 
@@ -201,12 +216,34 @@ impl Loop {
                         self.state.say("the engine does not take commands any longer", now);
                     }
                 }
+                Effect::Copy(text) => self.copy(text, now),
                 Effect::AskPicture => (self.engine.ask_picture)(),
                 Effect::Suspend { by_key } => self.suspend(by_key, now)?,
                 Effect::Exit(exit) => return Ok(Some(exit)),
             }
         }
         Ok(None)
+    }
+
+    /// Sends a text to the terminal's clipboard with the next frame, and has it written to a file meanwhile: a disk that
+    /// hangs must not hold the screen up.
+    fn copy(&mut self, text: String, now: Now) {
+        let sequence = clipboard::sequence(&text, self.clipboard.way);
+        let sent = sequence.as_ref().map(|sequence| sequence.carries);
+        if let Some(sequence) = sequence {
+            self.terminal.backend_mut().append(&sequence.bytes);
+        }
+        let (places, done) = (self.clipboard.places.clone(), self.clipboard.done.clone());
+        let writing = std::thread::Builder::new().name("summary".to_owned()).spawn(move || {
+            let copied = Copied { sent, of: text.len(), file: places.write(&text) };
+            // A console that has ended meanwhile tells nobody.
+            let _ = done.send(Message::Copied(copied));
+        });
+        let state = &mut self.state;
+        match writing {
+            Ok(_) => state.say("the summary is being written", now),
+            Err(error) => state.say_at_length(format!("the summary has no file: {error}"), now),
+        }
     }
 
     fn redraw(&mut self) -> Result<(), ConsoleError> {
@@ -258,7 +295,7 @@ impl Loop {
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero | io::ErrorKind::NotConnected)
         || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
         || error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())

@@ -2,9 +2,13 @@
 //!
 //! Invariant: drawing changes nothing here but scroll offsets, which are the only [`Cell`]s.
 
+mod change;
+mod people;
+mod standing;
+
 use std::{cell::Cell, time::Duration};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tui_input::Input;
 use tui_logger::TuiWidgetState;
 
@@ -18,7 +22,13 @@ use super::{
 use crate::domain::{Attached, ComponentId, Moment, Picture, Since, Tier, time::Now};
 
 /// How long a remark stays in the footer.
-pub(super) const REMARK: Duration = Duration::from_secs(3);
+const REMARK: Duration = Duration::from_secs(3);
+/// How long one stays that says more than what a key has just done.
+const LONG_REMARK: Duration = Duration::from_secs(8);
+/// How long a question waits for the same key once more.
+const QUESTION: Duration = Duration::from_secs(6);
+/// How long the line about what happened since somebody last looked stays, if no key is pressed.
+const SINCE: Duration = Duration::from_mins(2);
 
 /// What the whole screen shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +67,15 @@ pub enum Overlay {
         /// The one to return to.
         before: usize,
     },
+}
+
+/// What a key asks before it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Leave, though others watch an engine that ends with this console.
+    Leave,
+    /// Look after the outage of this id in place of who does.
+    TakeOver(String),
 }
 
 /// A screen that does not follow.
@@ -99,16 +118,20 @@ pub struct State {
     pub examining: bool,
     /// A remark in the footer, and until when.
     pub remark: Option<(String, Moment)>,
+    /// What is done when the same key comes once more, and until when.
+    pub asked: Option<(Question, Moment)>,
     /// Why there is no engine any longer.
     pub stopped: Option<String>,
     /// Whether events were lost and the new picture has not come yet.
     pub lagging: bool,
     /// Why there is no connection to the engine now; it is tried again.
     pub lost: Option<String>,
+    /// When news ended: the engine stopped, or the connection to it was lost.
+    pub cut_off: Option<Now>,
     /// As whom the engine knows this console.
     pub me: Option<Attached>,
-    /// What happened since this person last looked, until it was read.
-    pub since: Option<Since>,
+    /// What happened since this person last looked, until it was read, and until when it is shown at most.
+    pub since: Option<(Since, Moment)>,
     /// The themes that can be chosen.
     pub themes: Themes,
     /// Place of the theme in use.
@@ -147,9 +170,11 @@ impl State {
             overlay: None,
             examining: false,
             remark: None,
+            asked: None,
             stopped: None,
             lagging: false,
             lost: None,
+            cut_off: None,
             me: None,
             since: None,
             themes,
@@ -175,7 +200,9 @@ impl State {
         }
     }
 
-    fn shown_picture(&self) -> &Picture {
+    /// What is shown.
+    #[must_use]
+    pub fn shown_picture(&self) -> &Picture {
         self.frozen.as_ref().map_or(&self.picture, |frozen| &frozen.picture)
     }
 
@@ -236,55 +263,47 @@ impl State {
         }
     }
 
+    /// The component whose detail is open, or on which the cursor stands.
+    #[must_use]
+    pub fn concerned(&self) -> Option<usize> {
+        match &self.detail {
+            Some(id) => self.shown_picture().position(id),
+            None => self.selection(),
+        }
+    }
+
     /// Says something in the footer for a moment.
     pub fn say(&mut self, remark: impl Into<String>, now: Now) {
         self.remark = Some((remark.into(), now.moment + REMARK));
     }
 
-    /// After how long the screen changes though nothing happens; `None` when it never does.
-    #[must_use]
-    pub fn next_change(&self, now: Now) -> Option<Duration> {
-        let wall = self.picture.corrected(now.wall);
-        let mut soonest = until_next(wall, TimeDelta::minutes(1));
-        let mut consider = |wait: Option<Duration>| {
-            soonest = match (soonest, wait) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
-        };
-        if let Some((_, until)) = self.remark {
-            consider(Some(until.since(now.moment)));
-        }
-        if self.counts_seconds(now) {
-            consider(until_next(wall, TimeDelta::seconds(1)));
-        }
-        if self.view == View::Log {
-            consider(Some(Duration::from_secs(1)));
-        }
-        if self.frozen.is_none() {
-            for (card, component) in list::cards(&self.picture) {
-                let limit = self.picture.interval(card).saturating_mul(2);
-                let old_at = component.probed_at.map(|at| at + limit);
-                // A moment later, because a value is old when it is older than two intervals.
-                consider(
-                    old_at
-                        .and_then(|at| (at - wall).to_std().ok())
-                        .map(|wait| wait + Duration::from_millis(1)),
-                );
-            }
-        }
-        soonest
+    /// Says something that takes longer to read.
+    pub fn say_at_length(&mut self, remark: impl Into<String>, now: Now) {
+        self.remark = Some((remark.into(), now.moment + LONG_REMARK));
     }
 
-    /// Whether the screen shows something that counts seconds: a burn-down, a wait, how long it has been frozen.
-    #[must_use]
-    pub fn counts_seconds(&self, now: Now) -> bool {
-        let wall = self.picture.corrected(now.wall);
-        self.frozen.is_some()
-            || self.picture.components.iter().any(|component| component.outage.is_some())
-            || self.picture.platforms.values().any(|platform| {
-                platform.throttled && platform.throttled_until.is_some_and(|until| until > wall)
-            })
+    /// Asks for the same key once more.
+    pub(super) fn ask(&mut self, question: Question, words: String, now: Now) {
+        let until = now.moment + QUESTION;
+        self.remark = Some((words, until));
+        self.asked = Some((question, until));
+    }
+
+    /// Whether this was asked a moment ago.
+    pub(super) fn was_asked(&self, question: &Question, now: Now) -> bool {
+        self.asked.as_ref().is_some_and(|(asked, until)| asked == question && now.moment < *until)
+    }
+
+    /// Shows what happened since this person last looked.
+    pub(super) fn show_since(&mut self, since: Since, now: Now) {
+        self.since = Some((since, now.moment + SINCE));
+    }
+
+    /// Forgets what was shown for a time that is over.
+    pub(super) fn expire(&mut self, now: Now) {
+        self.remark.take_if(|(_, until)| *until <= now.moment);
+        self.asked.take_if(|(_, until)| *until <= now.moment);
+        self.since.take_if(|(_, until)| *until <= now.moment);
     }
 
     /// The terminal's title: the worst state and the open outages.
@@ -297,6 +316,7 @@ impl State {
             .collect();
         let demo = if picture.roster.demo { "DEMO " } else { "" };
         match open.as_slice() {
+            _ if self.lost.is_some() => format!("warroom: {demo}NOT CONNECTED"),
             [] if self.stopped.is_some() => format!("warroom: {demo}NOT MEASURING"),
             [] => format!("warroom: {demo}{}", sentence(list::worst(picture))),
             [one] => format!("warroom: {demo}1 outage: {}", one.name),
@@ -310,10 +330,4 @@ const fn sentence(worst: Status) -> &'static str {
         Status::Up => "all up",
         other => other.word(),
     }
-}
-
-/// The time to the next full unit of the wall clock.
-fn until_next(wall: DateTime<Utc>, unit: TimeDelta) -> Option<Duration> {
-    let begun = wall.duration_trunc(unit).ok()?;
-    (begun + unit - wall).to_std().ok()
 }

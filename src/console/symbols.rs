@@ -18,6 +18,8 @@ pub struct Symbols {
     pub blind: &'static str,
     /// Not run, not observed, not supported.
     pub not_run: &'static str,
+    /// Somebody looks after the outage.
+    pub acknowledged: &'static str,
     /// The row on which the cursor stands.
     pub selected: &'static str,
     /// A full cell of a bar.
@@ -62,6 +64,7 @@ pub static UNICODE: Symbols = Symbols {
     down: "✗",
     blind: "◌",
     not_run: "·",
+    acknowledged: "✓",
     selected: "▸",
     bar_full: "█",
     bar_parts: ["▏", "▎", "▍", "▌", "▋", "▊", "▉"],
@@ -89,6 +92,7 @@ pub static ASCII: Symbols = Symbols {
     down: "X",
     blind: "o",
     not_run: ".",
+    acknowledged: "+",
     selected: ">",
     bar_full: "#",
     bar_parts: ["-", "-", "-", "=", "=", "=", "="],

@@ -242,6 +242,26 @@ pub fn time(at: DateTime<Utc>, today: DateTime<Utc>) -> String {
     other_day(at, today).unwrap_or_else(|| time_of_day(at))
 }
 
+/// `14:32`; of another day than today, `11-17 14:32`.
+#[must_use]
+pub fn time_short(at: DateTime<Utc>, today: DateTime<Utc>) -> String {
+    other_day(at, today).unwrap_or_else(|| at.format("%H:%M").to_string())
+}
+
+/// `02:14 (3 h ago)`; of another day than today `Fri 02:14 (9 h ago)`, and of another week `11-17 02:14 (9 d ago)`.
+#[must_use]
+pub fn day_and_time(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let ago = (now - at).to_std().unwrap_or_default();
+    let time = if at.date_naive() == now.date_naive() {
+        at.format("%H:%M")
+    } else if ago < Duration::from_hours(6 * 24) {
+        at.format("%a %H:%M")
+    } else {
+        at.format("%m-%d %H:%M")
+    };
+    format!("{time} ({} ago)", rough_duration(ago))
+}
+
 fn other_day(at: DateTime<Utc>, today: DateTime<Utc>) -> Option<String> {
     (at.date_naive() != today.date_naive()).then(|| at.format("%m-%d %H:%M").to_string())
 }
@@ -301,5 +321,10 @@ mod tests {
         assert_eq!(latency(999.7), "1.0 s");
         assert_eq!(latency(f64::NAN), "");
         assert_eq!(rough_duration(Duration::from_secs(150)), "2 min");
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap_or_default();
+        let now = at("2026-05-15T05:14:30Z");
+        assert_eq!(day_and_time(at("2026-05-15T02:14:00Z"), now), "02:14 (3 h ago)");
+        assert_eq!(day_and_time(at("2026-05-14T22:14:00Z"), now), "Thu 22:14 (7 h ago)");
+        assert_eq!(day_and_time(at("2026-05-05T22:14:00Z"), now), "05-05 22:14 (9 d ago)");
     }
 }

@@ -20,7 +20,8 @@ use crate::domain::{
 };
 
 /// The name of what an event is about.
-pub(super) fn about(event: &Event, picture: &Picture) -> String {
+#[must_use]
+pub fn about(event: &Event, picture: &Picture) -> String {
     if let Some(id) = event.component_id() {
         return picture
             .position(id)
@@ -36,7 +37,8 @@ pub(super) fn about(event: &Event, picture: &Picture) -> String {
 }
 
 /// An event in words.
-pub(super) fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall: DateTime<Utc>) -> String {
+#[must_use]
+pub fn sentence(event: &Event, picture: &Picture, symbols: &Symbols, wall: DateTime<Utc>) -> String {
     match event {
         Event::Phase(phase) => phase_words(phase),
         Event::Switch(switch) => format!("served by {}, before by {}", switch.to, switch.from),
@@ -120,16 +122,28 @@ fn act_words(act: &ActEvent) -> String {
         Command::ProbeNow { .. } => "probed it by hand",
         Command::Diagnose => "examined the whole chain",
         Command::Acknowledge { .. } => "acknowledged the outage",
-        Command::Reload => "read the config again",
+        Command::Reload => "had the config read again",
     };
     format!("{} {what}", act.who)
 }
 
-fn config_words(config: &ConfigEvent) -> String {
-    if config.loaded {
-        return "the config was read again".to_owned();
+/// What has become of a config that was read again, and who asked for it.
+pub(super) fn config_words(config: &ConfigEvent) -> String {
+    let who = config.who.as_ref().map_or_else(|| "SIGHUP".to_owned(), ToString::to_string);
+    match (config.loaded, config.words.is_empty()) {
+        (true, true) => format!("config read again ({who}): nothing changed"),
+        (true, false) => format!("config read again ({who}): {}", first_of(&config.words)),
+        (false, _) => format!("config refused, the old one stays ({who}): {}", first_of(&config.words)),
     }
-    format!("the new config is refused: {}", config.words.first().map_or("no reason given", String::as_str))
+}
+
+/// The first of several, and how many more there are.
+fn first_of(words: &[String]) -> String {
+    match words {
+        [] => "no reason given".to_owned(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} (+{} more)", rest.len()),
+    }
 }
 
 fn phase_words(phase: &PhaseEvent) -> String {
@@ -172,5 +186,9 @@ pub(super) fn standing(picture: &Picture) -> Vec<String> {
                 wrong.unwrap_or_default()
             )
         });
-    unsafe_clock.into_iter().chain(failing).chain(notices).chain(short).collect()
+    // An engine that has a notice of its own about it says more.
+    let refused = picture.config.as_ref();
+    let refused = refused.filter(|config| !config.loaded && !picture.notices.contains_key("config"));
+    let refused = refused.map(config_words);
+    unsafe_clock.into_iter().chain(failing).chain(refused).chain(notices).chain(short).collect()
 }

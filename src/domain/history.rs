@@ -44,6 +44,42 @@ impl History {
         self.slice_seconds
     }
 
+    /// The same past in slices of so many seconds (at least one): each says the worst of those that it overlaps.
+    #[must_use]
+    pub fn resliced(&self, slice_seconds: u32) -> Self {
+        let mut resliced = Self::new(slice_seconds);
+        let (old, new) = (self.slice_seconds, resliced.slice_seconds);
+        if old == new || self.slices.is_empty() {
+            return Self { slice_seconds: new, ..self.clone() };
+        }
+        // A slice that has not ended is shown as far as it goes with its first second: nothing is known beyond.
+        let first_second = |number: i64| number.saturating_mul(old);
+        let count = i64::try_from(self.slices.len()).unwrap_or(i64::MAX);
+        let oldest = self.newest.saturating_sub(count - 1);
+        resliced.newest = first_second(self.newest).div_euclid(new);
+        let from = first_second(oldest).div_euclid(new);
+        let kept = i64::try_from(Self::SLICES).unwrap_or(i64::MAX);
+        for number in from.max(resliced.newest.saturating_sub(kept - 1))..=resliced.newest {
+            let begins = number.saturating_mul(new).div_euclid(old);
+            let ends = (number.saturating_add(1).saturating_mul(new) - 1).div_euclid(old);
+            let mut whole = Slice::default();
+            for covered in begins.max(oldest)..=ends.min(self.newest) {
+                let place = usize::try_from(covered - oldest).unwrap_or(usize::MAX);
+                let Some(slice) = self.slices.get(place) else { continue };
+                whole.worst = match (whole.worst, slice.worst) {
+                    (Some(one), Some(other)) => Some(worse(one, other)),
+                    (one, other) => one.or(other),
+                };
+                whole.latency_ms = match (whole.latency_ms, slice.latency_ms) {
+                    (Some(one), Some(other)) => Some(one.max(other)),
+                    (one, other) => one.or(other),
+                };
+            }
+            resliced.slices.push_back(whole);
+        }
+        resliced
+    }
+
     /// Adds one probe.
     pub fn add(&mut self, at: DateTime<Utc>, verdict: Verdict, latency_ms: Option<f64>) {
         let number = at.timestamp().div_euclid(self.slice_seconds);
@@ -143,6 +179,30 @@ mod tests {
         assert!(!told(&[Verdict::Up, Verdict::Down].repeat(5)), "too few to say");
         assert!(!told(&[[Verdict::Up; 8], [Verdict::Down; 8], [Verdict::Up; 8]].concat()), "one outage");
         assert!(!told(&[Verdict::Blind; 24]));
+    }
+
+    /// Whoever changes a cadence must not lose the last hour of the sparkline.
+    #[test]
+    fn a_past_in_other_slices_says_the_same() {
+        let at = |second: i64| DateTime::from_timestamp(1_000_000 + second, 0).unwrap_or_default();
+        let mut history = History::new(10);
+        for second in 0..300 {
+            let verdict = if (100..110).contains(&second) { Verdict::Down } else { Verdict::Up };
+            history.add(at(second), verdict, Some(second as f64));
+        }
+        let worst = |history: &History, count: usize| -> Vec<Option<Verdict>> {
+            history.last(count, at(299)).map(|slice| slice.worst).collect()
+        };
+        let coarse = history.resliced(60);
+        let bad = worst(&coarse, 6).iter().filter(|worst| **worst == Some(Verdict::Down)).count();
+        assert_eq!((coarse.slice_seconds(), bad), (60, 1));
+        let latest = coarse.last(1, at(299)).next().and_then(|slice| slice.latency_ms);
+        assert_eq!(latest, Some(299.0));
+        let fine = history.resliced(5);
+        let bad = worst(&fine, 60).iter().filter(|worst| **worst == Some(Verdict::Down)).count();
+        assert_eq!(bad, 2, "ten seconds are two slices of five");
+        assert_eq!(history.resliced(10), history);
+        assert_eq!(History::new(10).resliced(60), History::new(60));
     }
 
     #[test]

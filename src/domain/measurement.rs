@@ -7,6 +7,7 @@ mod judging;
 mod kept;
 mod pace;
 mod records;
+mod reload;
 mod telling;
 
 use std::{
@@ -21,6 +22,7 @@ use chrono::{DateTime, Utc};
 pub use self::{
     kept::{Kept, KeptAt},
     pace::Pace,
+    reload::{Dropped, Reloaded},
 };
 use super::{
     ComponentId, Event, Moment, Phase, PlatformId, ProbeReport, Roster, Span, StepReport, StepState, Verdict,

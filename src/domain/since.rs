@@ -65,6 +65,13 @@ impl Since {
         since
     }
 
+    /// Whether nothing of it is worth a line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.outages + self.recoveries + self.violations + self.gaps + self.reloads == 0
+            && self.acknowledged.is_empty()
+    }
+
     /// The sum in one line, without the time: `2 new outages, 1 recovery; bob acknowledged`.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -114,6 +121,8 @@ mod tests {
         let gap = Event::Gap(GapEvent { at, from: at, until: at, reason: String::new() });
         let blip = Event::Blip(BlipEvent { at, component_id, reason: None });
         assert_eq!(Since::of(at, [&gap, &gap, &act, &blip]).sentence(), "2 gaps; bob acknowledged");
-        assert_eq!(Since::of(at, [&blip]).sentence(), "nothing new");
+        let nothing = Since::of(at, [&blip]);
+        assert_eq!((nothing.sentence().as_str(), nothing.is_empty()), ("nothing new", true));
+        assert!(!Since::of(at, [&act]).is_empty() && !Since::of(at, [&gap]).is_empty());
     }
 }

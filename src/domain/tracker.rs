@@ -7,7 +7,11 @@ mod bounds;
 mod chain;
 mod outage;
 
-use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -365,6 +369,39 @@ impl Tracker {
         }
     }
 
+    /// The verdicts speak of something else than before: those that confirmed nothing yet, good or bad, are discarded unless
+    /// only components of `same` had failed.
+    pub(super) fn forget_unconfirmed(&mut self, same: &BTreeSet<ComponentId>) {
+        self.recent.clear();
+        match &mut self.outage {
+            Some(outage) if outage.confirmed => {
+                outage.run = None;
+                self.fall_back();
+            }
+            outage => {
+                let discarded = outage.take_if(|outage| !outage.is_only_of(same));
+                if discarded.is_some() {
+                    self.bad_run = 0;
+                }
+            }
+        }
+    }
+
+    /// Who serves is told in another way from now on.
+    pub(super) fn forget_server(&mut self) {
+        self.served = None;
+        if let Some(outage) = self.outage.as_mut().filter(|outage| outage.t_failover.is_none()) {
+            (outage.served_before, outage.served_by) = (None, None);
+        }
+    }
+
+    /// A recovery that had begun has not.
+    fn fall_back(&mut self) {
+        if let Some(outage) = self.outage.as_ref().filter(|_| self.phase == Phase::Recovering) {
+            self.phase = if outage.t_failover.is_some() { Phase::FailedOver } else { Phase::Down };
+        }
+    }
+
     /// Carries the state over a restart, perhaps to another monotonic clock: every instant moves by `shift` nanoseconds, and
     /// durations across the change are wrong by at most `error`, or by nobody knows how much.
     ///
@@ -374,11 +411,9 @@ impl Tracker {
         self.last_restore = self.last_restore.map(moved);
         if let Some(outage) = &mut self.outage {
             outage.run = None;
-            if self.phase == Phase::Recovering {
-                self.phase = if outage.t_failover.is_some() { Phase::FailedOver } else { Phase::Down };
-            }
             outage.carry_over(shift, error);
         }
+        self.fall_back();
     }
 }
 

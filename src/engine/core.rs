@@ -3,18 +3,23 @@
 //! Invariants: everything here is synchronous and never blocks; a recovery is told only once it is on disk; the same
 //! function folds events into the engine's picture as into every console's.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 
-use super::Listener;
+use super::{Listener, task::thresholds};
 use crate::{
     config::model::Config,
     domain::{
-        Attached, Command, Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord, Roster,
+        Attached, Command, ComponentId, Event, Moment, PathName, Picture, ProbeReport, RecoveryRecord,
+        Roster,
         clock::Judged,
-        event::{NoticeEvent, Presence, PresenceEvent, RecoveryEvent},
-        measurement::{KeptAt, Measurement, Pace, Thresholds},
+        event::{NoticeEvent, Presence, PresenceEvent, RecoveryEvent, RosterEvent},
+        measurement::{Dropped, KeptAt, Measurement, Pace, Thresholds},
         time::Now,
     },
     expression::clean,
@@ -29,6 +34,9 @@ const KEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How often it is kept that somebody still looks.
 const KEEP_LOOKS_EVERY: Duration = Duration::from_mins(1);
+
+/// How the notices of outages begin that are followed no longer.
+const OUTAGE_OF: &str = "outage of ";
 
 /// Called once a recovery is on disk.
 pub(super) type Stored = Arc<dyn Fn(Arc<RecoveryRecord>) + Send + Sync>;
@@ -69,6 +77,11 @@ pub(super) struct Beginning {
     pub(super) store: StoreHandle,
     pub(super) stored: Stored,
     pub(super) boot_id: String,
+}
+
+/// The notice of an outage that is followed no longer.
+fn about_outage(id: &ComponentId) -> String {
+    format!("{OUTAGE_OF}{id}")
 }
 
 /// A component whose pace changed, by its place in the roster.
@@ -114,7 +127,7 @@ impl Core {
             listener.picture(&self.picture);
         }
         let roster = Arc::clone(&self.picture.roster);
-        self.publish(Event::Roster(crate::domain::event::RosterEvent { at: now.wall, roster }));
+        self.publish(Event::Roster(RosterEvent { at: now.wall, roster }));
         let orphaned: Vec<_> = past
             .kept
             .iter()
@@ -128,7 +141,7 @@ impl Core {
             let text = format!(
                 "the outage of `{id}` from before the start is followed no longer: the config has no such component, or none that this version can probe"
             );
-            self.notice(now, &format!("outage of {id}"), true, text);
+            self.notice(now, &about_outage(&id), true, text);
         }
         let here = KeptAt { boot_id: self.boot_id.clone(), now, wall_error: self.wall_error };
         for event in self.measurement.take_up(past.kept, &here) {
@@ -202,6 +215,9 @@ impl Core {
         let paces = open.into_iter().flat_map(|place| self.repace(place, now.moment)).collect();
         self.save_status(now);
         self.keep_looks(false, now);
+        for listener in &mut self.listeners {
+            listener.round(&self.picture, now);
+        }
         paces
     }
 
@@ -281,6 +297,63 @@ impl Core {
     pub(super) fn set_config(&mut self, config: &Arc<Config>) {
         for listener in &mut self.listeners {
             listener.config(config);
+        }
+    }
+
+    /// Goes on with another config, which is told: what stays keeps its outages, `asked_anew` are those whose verdicts speak
+    /// of something else from now on, `past` recoveries that the new config asks for. Says how everything is to be probed that
+    /// is not probed at its cadence.
+    pub(super) fn reload(
+        &mut self,
+        config: &Arc<Config>,
+        asked_anew: &BTreeSet<ComponentId>,
+        past: Vec<Arc<RecoveryRecord>>,
+        now: Now,
+    ) -> Vec<NewPace> {
+        self.set_config(config);
+        let roster = Arc::clone(&config.roster);
+        let old = Arc::clone(self.measurement.roster());
+        let reloaded = self.measurement.reload(Arc::clone(&roster), thresholds(config), asked_anew, now);
+        let places = roster.components.iter().map(|card| old.position(&card.id));
+        self.kept = places.map(|place| place.and_then(|place| self.kept[place])).collect();
+        if *old != *roster {
+            self.publish(Event::Roster(RosterEvent { at: now.wall, roster: Arc::clone(&roster) }));
+        }
+        if !past.is_empty() {
+            self.picture.recall(past, now.wall);
+            for listener in &mut self.listeners {
+                listener.picture(&self.picture);
+            }
+        }
+        for event in reloaded.events {
+            self.publish(event);
+        }
+        // What was said of an outage that nobody follows is known by the next reload.
+        let known: Vec<String> =
+            self.picture.notices.keys().filter(|about| about.starts_with(OUTAGE_OF)).cloned().collect();
+        for about in known {
+            self.notice(now, &about, false, "the config was changed since".to_owned());
+        }
+        for dropped in reloaded.dropped {
+            self.drop_component(&dropped, now);
+        }
+        self.deadline_stale = true;
+        self.keep_all(now);
+        self.paces =
+            (0..roster.components.len()).map(|place| self.measurement.pace(place, now.moment)).collect();
+        self.paces()
+    }
+
+    /// Says that an outage is followed no longer, and forgets it on the disk: no later start is to take it up.
+    fn drop_component(&mut self, dropped: &Dropped, now: Now) {
+        let id = &dropped.id;
+        self.store.forget_progress(id.clone(), PathName::primary());
+        if let Some(outage) = &dropped.outage {
+            let text = format!(
+                "the outage of `{id}` since {} is followed no longer, and becomes no record: the new config has no such component, or none that this version can probe",
+                outage.t_detect.format("%Y-%m-%d %H:%M:%SZ")
+            );
+            self.notice(now, &about_outage(id), true, text);
         }
     }
 

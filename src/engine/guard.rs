@@ -82,28 +82,14 @@ pub(super) struct ClockWatch {
 impl ClockWatch {
     /// Begins to ask; must be called inside a tokio runtime. `corrected` is the clock that the engine goes by.
     pub(super) fn start(config: &Config, corrected: &Arc<Corrected>, seed: u64) -> Self {
-        let settings = &config.clock;
-        let (sender, rounds) = mpsc::channel(4);
         let from = Moment::from_nanos(i64::MIN);
         let (orders, received) =
             watch::channel(Orders { clients: Vec::new(), hurry: false, from, wanted: 0 });
-        let limits = limits(config);
-        let sources = Sources::new(config, corrected.raw(), seed);
-        let asks = settings.chrony || !settings.ntp.is_empty() || settings.platform;
-        let task = asks.then(|| {
-            let every = settings.every;
-            AbortOnDropHandle::new(tokio::spawn(ask(
-                sources,
-                every,
-                Arc::clone(corrected.raw()),
-                received,
-                sender,
-            )))
-        });
+        let (task, rounds) = begin_to_ask(config, corrected, seed, received);
         Self {
             corrected: Arc::clone(corrected),
-            guard: Guard::new(limits),
-            max_drift: settings.max_drift,
+            guard: Guard::new(limits(config)),
+            max_drift: config.clock.max_drift,
             rounds,
             orders,
             complaints: Complaints::default(),
@@ -112,6 +98,20 @@ impl ClockWatch {
             alerted: false,
             task,
         }
+    }
+
+    /// Whether another config asks other sources, or asks them otherwise.
+    pub(super) fn asks_otherwise(old: &Config, new: &Config) -> bool {
+        old.clock != new.clock || old.platforms != new.platforms || old.components != new.components
+    }
+
+    /// Goes on with another config: what is known of the clock stays known until its sources grow silent or say otherwise.
+    pub(super) fn reload(&mut self, config: &Config, seed: u64) {
+        self.guard.set_limits(limits(config));
+        self.max_drift = config.clock.max_drift;
+        let received = self.orders.subscribe();
+        (self.task, self.rounds) = begin_to_ask(config, &self.corrected, seed, received);
+        self.complaints = Complaints::default();
     }
 
     /// Takes up what an earlier process told last: a clock that was unsafe stays so until the sources say otherwise.
@@ -245,6 +245,24 @@ impl ClockWatch {
             words::alert(AlertState::Resolved, words::safe_clock(judged), at)
         });
     }
+}
+
+/// The task that asks, where anybody is to be asked, and what it brings.
+fn begin_to_ask(
+    config: &Config,
+    corrected: &Arc<Corrected>,
+    seed: u64,
+    orders: watch::Receiver<Orders>,
+) -> (Option<AbortOnDropHandle<()>>, mpsc::Receiver<Round>) {
+    let settings = &config.clock;
+    let (sender, rounds) = mpsc::channel(4);
+    let asks = settings.chrony || !settings.ntp.is_empty() || settings.platform;
+    let task = asks.then(|| {
+        let sources = Sources::new(config, corrected.raw(), seed);
+        let clock = Arc::clone(corrected.raw());
+        AbortOnDropHandle::new(tokio::spawn(ask(sources, settings.every, clock, orders, sender)))
+    });
+    (task, rounds)
 }
 
 fn limits(config: &Config) -> Limits {

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Request, Setup,
-    core::{Beginning, Core, NewPace},
+    core::{Beginning, Core},
     diagnose::{Examined, diagnose},
     guard::ClockWatch,
-    logins::Logins,
+    logins::{Logins, Told},
     past::Past,
+    probes::Probes,
+    reload::{Reloads, about_login},
 };
 use crate::{
     clock::{Corrected, SharedClock},
@@ -25,13 +27,12 @@ use crate::{
         diagnosis::{Area, Diagnosis, Finding},
         event::{ActEvent, BudgetEvent, Stretched},
         measurement::Thresholds,
+        time::Now,
     },
-    probe::{LatenessSnapshot, ProbeOutput, Schedule, ScheduleHandle, budget::Stretch},
+    probe::{LatenessSnapshot, ProbeOutput, ScheduleHandle, budget::Stretch},
     store::{Store, StoreHealth, Unsaved},
 };
 
-/// Reports that may wait for the core; a full queue makes probes wait rather than lose a verdict.
-const REPORTS: usize = 4096;
 /// How many reports are taken at once.
 const BATCH: usize = 64;
 /// How long the end waits for recoveries to reach the disk.
@@ -55,29 +56,25 @@ pub struct Ended {
 }
 
 pub(super) struct Task {
-    core: Core,
-    config: Arc<Config>,
-    clock: SharedClock,
-    watch: ClockWatch,
-    seed: u64,
+    pub(super) core: Core,
+    pub(super) config: Arc<Config>,
+    pub(super) clock: SharedClock,
+    pub(super) watch: ClockWatch,
+    pub(super) seed: u64,
     requests: mpsc::UnboundedReceiver<Request>,
-    store: Store,
-    folder: PathBuf,
+    pub(super) store: Store,
+    pub(super) folder: PathBuf,
+    /// The config is being read again.
+    pub(super) reloads: Reloads,
     /// An examination of the whole chain that is under way.
     examination: Option<JoinHandle<Diagnosis>>,
-    logins: Logins,
+    pub(super) logins: Logins,
     /// The last instant at which this task is known to have run.
     awake_at: Moment,
     /// How long the machine has slept since it was started.
     asleep: i64,
     /// A probe that began before this instant saw the world before a gap.
     seen_from: Moment,
-}
-
-/// A schedule and what comes out of it.
-struct Probes {
-    schedule: ScheduleHandle,
-    reports: mpsc::Receiver<ProbeOutput>,
 }
 
 impl Task {
@@ -91,11 +88,7 @@ impl Task {
         let corrected = Corrected::new(clock);
         let watch = ClockWatch::start(&config, &corrected, seed);
         let clock: SharedClock = corrected;
-        let thresholds = Thresholds {
-            failure: config.measurement.failure_threshold,
-            ratio: config.measurement.failure_ratio,
-            success: config.measurement.success_threshold,
-        };
+        let thresholds = thresholds(&config);
         let core = Core::new(Beginning {
             roster: Arc::clone(&config.roster),
             thresholds,
@@ -119,6 +112,7 @@ impl Task {
             requests,
             store,
             folder,
+            reloads: Reloads::default(),
             examination: None,
             awake_at,
             asleep,
@@ -147,7 +141,7 @@ impl Task {
         if !is_over {
             self.probe(&mut probes, ends).await;
         }
-        self.end(probes.schedule).await
+        self.end(probes).await
     }
 
     /// Where something was kept before the machine's last start, waits a little for the time sources: only they can tell how
@@ -180,18 +174,10 @@ impl Task {
     }
 
     fn begin_probes(&self) -> Probes {
-        let (out, reports) = mpsc::channel(REPORTS);
-        let schedule = Schedule::start(
-            &self.config.components,
-            self.logins.sessions(),
-            &self.config.canary,
-            &self.clock,
-            self.seed,
-            out,
-        );
-        self.watch.use_clients(schedule.clients());
-        set_paces(&schedule, self.core.paces());
-        Probes { schedule, reports }
+        let probes = Probes::begin(&self.config, &self.logins, &self.clock, self.seed);
+        self.watch.use_clients(probes.schedule.clients());
+        probes.set_paces(self.core.paces());
+        probes
     }
 
     /// Probes until the end is asked for or `ends` has come.
@@ -210,14 +196,15 @@ impl Task {
                     }
                 }
                 () = sleep_until(ends) => return,
-                _ = round.tick() => self.tick(&probes.schedule),
-                () = sleep_until(deadline) => self.tick(&probes.schedule),
-                (platform, standing) = self.logins.next() => {
+                _ = round.tick() => self.tick(probes),
+                () = sleep_until(deadline) => self.tick(probes),
+                news = self.logins.next() => {
                     let now = self.clock.now();
-                    if let Some(event) = self.logins.event(platform, &standing, now) {
-                        self.core.publish(Event::Platform(event));
+                    if let Some(told) = self.logins.tell(news, now) {
+                        self.take_login(told, now);
                     }
                 }
+                read = self.reloads.read() => self.take_config(read, probes),
                 round = self.watch.next() => self.watch.take(round, &mut self.core),
                 found = examined(&mut self.examination) => {
                     self.examination = None;
@@ -226,7 +213,7 @@ impl Task {
                 taken = probes.reports.recv_many(&mut batch, BATCH), if !probes.reports.is_closed() => {
                     self.notice_gap();
                     for output in batch.drain(..taken) {
-                        self.take(output, &probes.schedule);
+                        self.take(output, probes);
                     }
                 }
             }
@@ -271,7 +258,7 @@ impl Task {
             Some(Request::Notice { about, standing, text }) => {
                 self.core.notice(self.clock.now(), &about, standing, text);
             }
-            Some(Request::Reload) => tracing::warn!("reloading the config is not built yet"),
+            Some(Request::Reload) => self.reload(None),
             Some(Request::Attached(console)) => self.core.attached(console, self.clock.now()),
             Some(Request::Detached(id)) => self.core.detached(id, self.clock.now()),
             Some(Request::Stored(record)) => self.core.recovery_stored(record, self.clock.now()),
@@ -283,7 +270,8 @@ impl Task {
     /// Tells and does what somebody asked for.
     fn command(&mut self, command: Command, who: Person, schedule: &ScheduleHandle) {
         let now = self.clock.now();
-        self.core.publish(Event::Act(ActEvent { at: now.wall, who, act: command.clone() }));
+        let act = Event::Act(ActEvent { at: now.wall, who: who.clone(), act: command.clone() });
+        self.core.publish(act);
         match command {
             Command::ProbeNow { component_id } => {
                 if let Some(place) = self.config.roster.position(&component_id) {
@@ -293,7 +281,7 @@ impl Task {
             Command::Diagnose => self.examine(schedule),
             // The act itself is all there is to it: the picture remembers who.
             Command::Acknowledge { .. } => {}
-            Command::Reload => tracing::warn!("reloading the config is not built yet"),
+            Command::Reload => self.reload(Some(who)),
         }
     }
 
@@ -315,6 +303,16 @@ impl Task {
         self.examination = Some(tokio::spawn(diagnose(examined, Vec::new())));
     }
 
+    fn take_login(&mut self, told: Told, now: Now) {
+        if let Some(event) = told.event {
+            self.core.publish(Event::Platform(event));
+        }
+        let text = told.complaint.as_ref().map(|why| {
+            format!("platform {}: the secrets were read again, and cannot be used ({why}); what was there before stays in use", told.platform)
+        });
+        self.core.notice(now, &about_login(&told.platform), text.is_some(), text.unwrap_or_default());
+    }
+
     fn take_diagnosis(&mut self, found: Result<Diagnosis, JoinError>) {
         let at = self.clock.now().wall;
         let diagnosis = found.unwrap_or_else(|error| {
@@ -325,7 +323,7 @@ impl Task {
         self.core.publish(Event::Diagnosis(diagnosis));
     }
 
-    fn take(&mut self, output: ProbeOutput, schedule: &ScheduleHandle) {
+    pub(super) fn take(&mut self, output: ProbeOutput, probes: &Probes) {
         let now = self.clock.now();
         match output {
             ProbeOutput::Report { place: _, report } => {
@@ -333,9 +331,9 @@ impl Task {
                     return;
                 }
                 let follow = self.core.report(&report, now);
-                set_paces(schedule, follow.paces);
+                probes.set_paces(follow.paces);
                 for place in follow.probe_now {
-                    schedule.probe_now(place);
+                    probes.schedule.probe_now(place);
                 }
             }
             ProbeOutput::Budget { platform, throttled, retry_after, stretched } => {
@@ -365,11 +363,10 @@ impl Task {
         })
     }
 
-    fn tick(&mut self, schedule: &ScheduleHandle) {
+    fn tick(&mut self, probes: &Probes) {
         self.notice_gap();
         self.watch.look(&mut self.core);
-        let paces = self.core.tick(self.clock.now());
-        set_paces(schedule, paces);
+        probes.set_paces(self.core.tick(self.clock.now()));
     }
 
     fn health(&mut self, health: &StoreHealth) {
@@ -379,9 +376,8 @@ impl Task {
     }
 
     /// Ends the probes, waits a little for recoveries on their way to the disk, and closes the store.
-    async fn end(mut self, schedule: ScheduleHandle) -> Ended {
-        let lateness = schedule.lateness();
-        schedule.stop().await;
+    async fn end(mut self, probes: Probes) -> Ended {
+        let lateness = probes.stop().await;
         self.core.keep_all(self.clock.now());
         let patience = Instant::now() + PATIENCE;
         while self.core.unstored() > 0 {
@@ -397,9 +393,12 @@ impl Task {
     }
 }
 
-fn set_paces(schedule: &ScheduleHandle, paces: Vec<NewPace>) {
-    for (place, pace) in paces {
-        schedule.set_pace(place, pace);
+/// How outages and recoveries are confirmed.
+pub(super) fn thresholds(config: &Config) -> Thresholds {
+    Thresholds {
+        failure: config.measurement.failure_threshold,
+        ratio: config.measurement.failure_ratio,
+        success: config.measurement.success_threshold,
     }
 }
 

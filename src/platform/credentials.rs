@@ -30,6 +30,11 @@ pub struct CredentialsError {
 }
 
 impl Credentials {
+    /// Whether the other ones send the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.plain, &self.secret, &self.bearer) == (&other.plain, &other.secret, &other.bearer)
+    }
+
     /// The headers that stand in the config, and the headers and bearer token that were revealed.
     pub fn new(
         plain: Vec<(HeaderName, HeaderValue)>,

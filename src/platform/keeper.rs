@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 
@@ -55,6 +55,8 @@ enum Cause {
     Due,
     /// The token was refused.
     Refused,
+    /// Its secrets were replaced.
+    Replaced,
 }
 
 pub(super) struct Keeper {
@@ -63,6 +65,8 @@ pub(super) struct Keeper {
     line: Arc<Line>,
     state: watch::Sender<State>,
     messages: mpsc::Receiver<Message>,
+    /// Somebody asked for the secrets to be fetched again.
+    renewal: Arc<Notify>,
     random: fastrand::Rng,
     /// What was fetched from where the config says; dropped when it may have changed there.
     revealed: Option<Arc<Revealed>>,
@@ -109,6 +113,7 @@ impl Keeper {
         line: Arc<Line>,
         state: watch::Sender<State>,
         messages: mpsc::Receiver<Message>,
+        renewal: Arc<Notify>,
         random: fastrand::Rng,
     ) -> Self {
         Self {
@@ -117,6 +122,7 @@ impl Keeper {
             line,
             state,
             messages,
+            renewal,
             random,
             revealed: None,
             memory: Memory::default(),
@@ -159,9 +165,7 @@ impl Keeper {
             Arc::clone(revealed)
         } else {
             let platform = Arc::clone(&self.platform);
-            let fetched = tokio::task::spawn_blocking(move || Revealed::of(&platform)).await;
-            let fetched = fetched.map_err(|error| Trouble::new(Pause::Backoff, error.to_string()))?;
-            Arc::clone(self.revealed.insert(Arc::new(fetched?)))
+            Arc::clone(self.revealed.insert(fetch(platform).await?))
         };
         tracing::debug!(platform = %self.platform.id, ?cause, "logging in");
         login::log_in(&self.line, &self.platform, &revealed, &mut self.memory).await
@@ -183,6 +187,7 @@ impl Keeper {
         let on_trial = self.on_trial;
         self.state.send_modify(|state| {
             state.pass = Some(pass);
+            state.complaint = None;
             if !on_trial {
                 state.standing = Standing::Ok;
             }
@@ -198,6 +203,14 @@ impl Keeper {
         loop {
             let message = tokio::select! {
                 () = until(renewal) => return Some(Cause::Due),
+                () = self.renewal.notified() => {
+                    match self.look_for_other_secrets().await {
+                        Ok(true) => return Some(Cause::Replaced),
+                        Ok(false) => {}
+                        Err(trouble) => self.complain(&trouble),
+                    }
+                    continue;
+                }
                 message = self.messages.recv() => message?,
             };
             match message {
@@ -211,6 +224,24 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Fetches the secrets again; says whether they are other ones.
+    async fn look_for_other_secrets(&mut self) -> Result<bool, Trouble> {
+        let fetched = fetch(Arc::clone(&self.platform)).await?;
+        if self.revealed.as_ref().is_some_and(|known| known.is_same(&fetched)) {
+            self.state.send_modify(|state| state.complaint = None);
+            return Ok(false);
+        }
+        self.revealed = Some(fetched);
+        self.memory.forget();
+        Ok(true)
+    }
+
+    /// Says why there will be no other token, while that which there is stays good.
+    fn complain(&self, trouble: &Trouble) {
+        tracing::error!(platform = %self.platform.id, reason = %trouble.reason, "the login is not renewed");
+        self.state.send_modify(|state| state.complaint = Some(Arc::from(trouble.reason.as_str())));
     }
 
     /// When the present pass is renewed: well before its end, so that a login that fails for a while is never noticed,
@@ -290,6 +321,10 @@ impl Keeper {
             self.tell(trouble);
         } else {
             self.hand_back();
+            // Whoever replaced a secret waits for word of it; a renewal in time has time left to succeed.
+            if cause == Cause::Replaced {
+                self.complain(trouble);
+            }
         }
         let over = Instant::now() + self.wait(trouble.pause);
         loop {
@@ -297,6 +332,15 @@ impl Keeper {
             let ends = ends.map(|ends| Instant::now() + ends.since(self.clock.moment()));
             let message = tokio::select! {
                 () = sleep_until(over) => return Some(Cause::Wanting),
+                () = self.renewal.notified() => {
+                    // It is fetched with the next attempt, which a platform may have asked to be later.
+                    self.revealed = None;
+                    self.memory.forget();
+                    if matches!(trouble.pause, Pause::Asked(_)) {
+                        continue;
+                    }
+                    return Some(if self.pass.is_some() { Cause::Replaced } else { Cause::Wanting });
+                }
                 () = until(ends) => None,
                 message = self.messages.recv() => Some(message?),
             };
@@ -344,6 +388,7 @@ impl Keeper {
         }
         self.state.send_modify(|state| {
             state.pass = None;
+            state.complaint = None;
             state.standing = standing;
         });
     }
@@ -360,6 +405,13 @@ impl Keeper {
             Pause::Seldom => SELDOM + SELDOM.mul_f64(0.1 * chance),
         }
     }
+}
+
+/// Fetches all that is secret of a platform, on a thread where it may block.
+async fn fetch(platform: Arc<Platform>) -> Result<Arc<Revealed>, Trouble> {
+    let fetched = tokio::task::spawn_blocking(move || Revealed::of(&platform)).await;
+    let fetched = fetched.map_err(|error| Trouble::new(Pause::Backoff, error.to_string()))?;
+    fetched.map(Arc::new)
 }
 
 async fn until(at: Option<Instant>) {

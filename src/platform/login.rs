@@ -70,6 +70,28 @@ impl Revealed {
         };
         Ok(Self { fixed, keys })
     }
+
+    /// Whether nothing was replaced since the other was fetched.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let keys = match (&self.keys, &other.keys) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is_same(other),
+            _ => false,
+        };
+        keys && self.fixed.is_same(&other.fixed)
+    }
+}
+
+impl Keys {
+    fn is_same(&self, other: &Self) -> bool {
+        let same = |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
+        let app = match (&self.app, &other.app) {
+            (None, None) => true,
+            (Some(one), Some(other)) => same(&one.0, &other.0) && same(&one.1, &other.1),
+            _ => false,
+        };
+        app && same(&self.id, &other.id) && same(&self.secret, &other.secret)
+    }
 }
 
 /// What a login remembers for the next one.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::AbortHandle,
     time::timeout,
 };
@@ -82,6 +82,8 @@ struct Grant {
 pub(super) struct State {
     pub(super) pass: Option<Pass>,
     pub(super) standing: Standing,
+    /// Why the pass is not replaced though its secrets were.
+    pub(super) complaint: Option<Arc<str>>,
 }
 
 /// One platform's session. Dropping it ends its background task.
@@ -96,6 +98,8 @@ struct Kept {
     clock: SharedClock,
     line: Arc<Line>,
     mailbox: mpsc::Sender<Message>,
+    /// Asks for the secrets to be fetched again.
+    renewal: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -108,27 +112,29 @@ impl Session {
         if !secret_header && platform.bearer.is_none() && platform.login.is_none() {
             return Self::fixed(Credentials::plain(platform));
         }
-        let (sender, state) = watch::channel(State { pass: None, standing: Standing::Pending });
+        let (sender, state) =
+            watch::channel(State { pass: None, standing: Standing::Pending, complaint: None });
         let (mailbox, messages) = mpsc::channel(WAITING);
-        let line = Arc::new(Line::new(platform.ca_file.clone()));
+        let (line, renewal) = (Arc::new(Line::new(platform.ca_file.clone())), Arc::new(Notify::new()));
         let keeper = Keeper::new(
             Arc::clone(platform),
             Arc::clone(clock),
             Arc::clone(&line),
             sender,
             messages,
+            Arc::clone(&renewal),
             fastrand::Rng::with_seed(seed),
         );
         let task = tokio::spawn(keeper.run()).abort_handle();
         let (platform, clock) = (Arc::clone(platform), Arc::clone(clock));
-        Arc::new(Self { state, kept: Some(Kept { platform, clock, line, mailbox, task }) })
+        Arc::new(Self { state, kept: Some(Kept { platform, clock, line, mailbox, renewal, task }) })
     }
 
     /// A session with these credentials for ever.
     #[must_use]
     pub fn fixed(credentials: Credentials) -> Arc<Self> {
         let pass = Pass::new(0, credentials, None, None, Proof::Accepted);
-        let (_, state) = watch::channel(State { pass: Some(pass), standing: Standing::Ok });
+        let (_, state) = watch::channel(State { pass: Some(pass), standing: Standing::Ok, complaint: None });
         Arc::new(Self { state, kept: None })
     }
 
@@ -145,6 +151,15 @@ impl Session {
             return Err(ENDED.to_owned());
         }
         Ok(pass)
+    }
+
+    /// Fetches the secrets again, in the background, and logs in with them if they were replaced where they come from. What
+    /// there is stays in use until that has gone well. A login that fails is tried again at once, unless its platform asked
+    /// for a wait.
+    pub fn renew(&self) {
+        if let Some(kept) = &self.kept {
+            kept.renewal.notify_one();
+        }
     }
 
     /// Waits until the login has been decided, `patience` at the longest; says why requests cannot be sent, if so.
@@ -226,6 +241,12 @@ impl Session {
         self.state.borrow().standing.clone()
     }
 
+    /// Why what there is stays in use though its secrets were to be replaced; cleaned, without any secret.
+    #[must_use]
+    pub fn complaint(&self) -> Option<Arc<str>> {
+        self.state.borrow().complaint.clone()
+    }
+
     /// Follows how the login stands.
     #[must_use]
     pub fn standings(&self) -> Standings {
@@ -277,17 +298,21 @@ impl From<Credentials> for Arc<Session> {
 #[derive(Debug)]
 pub struct Standings {
     state: watch::Receiver<State>,
-    last: Option<Standing>,
+    last: Option<(Standing, Option<Arc<str>>)>,
 }
 
 impl Standings {
-    /// The next that differs from the last, the present one first; `None` when the session has ended.
-    pub async fn next(&mut self) -> Option<Standing> {
+    /// The next that differs from the last, the present one first, with what [`Session::complaint`] says then; `None` when
+    /// the session has ended.
+    pub async fn next(&mut self) -> Option<(Standing, Option<Arc<str>>)> {
         loop {
-            let standing = self.state.borrow_and_update().standing.clone();
-            if self.last.as_ref() != Some(&standing) {
-                self.last = Some(standing.clone());
-                return Some(standing);
+            let known = {
+                let state = self.state.borrow_and_update();
+                (state.standing.clone(), state.complaint.clone())
+            };
+            if self.last.as_ref() != Some(&known) {
+                self.last = Some(known.clone());
+                return Some(known);
             }
             self.state.changed().await.ok()?;
         }

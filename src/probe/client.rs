@@ -113,6 +113,17 @@ impl Client {
         Self::with_budget(platform, session.into(), clock, budget)
     }
 
+    /// The client of a platform that goes on with the budget of an earlier one.
+    #[must_use]
+    pub(crate) fn on(
+        budget: Arc<Budget>,
+        platform: &Platform,
+        session: Arc<Session>,
+        clock: SharedClock,
+    ) -> Arc<Self> {
+        Self::with_budget(platform, session, clock, budget)
+    }
+
     fn with_budget(
         platform: &Platform,
         session: Arc<Session>,

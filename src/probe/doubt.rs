@@ -128,6 +128,11 @@ impl Canary {
         })
     }
 
+    /// Whether these are its addresses.
+    pub(crate) fn is_of(&self, urls: &[Url]) -> bool {
+        self.urls == urls
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -5,8 +5,10 @@
 
 mod beat;
 mod grid;
+mod heritage;
 mod lateness;
 mod outbox;
+mod seats;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,21 +25,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    budget::{Budget, Clerk, Family, Purse, Stretch, Tidings},
+    budget::{Budget, Clerk, Purse, Stretch, Tidings},
     client::Client,
     doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
 };
 use crate::{
     clock::SharedClock,
-    config::model::{Action, Component, Step},
-    domain::{PlatformId, ProbeReport, StepReport, Tier, measurement::Pace},
+    config::model::{Action, Component, Platform, Step},
+    domain::{ComponentId, PlatformId, ProbeReport, StepReport, Tier, measurement::Pace},
     platform::{Credentials, Session},
 };
 use beat::Beat;
 use grid::Grid;
+use heritage::{Heritage, Seat, Traced};
 use lateness::Lateness;
 pub use lateness::LatenessSnapshot;
+use seats::{family, phases};
 
 /// How often the canaries are looked at in peace.
 const CANARY_EVERY: Duration = Duration::from_mins(1);
@@ -146,6 +150,16 @@ struct Shared {
 #[derive(Debug)]
 pub struct ScheduleHandle {
     levers: Vec<Option<Lever>>,
+    /// What is probed, with its journey where it has a step to be judged by.
+    probed: Vec<(Arc<Component>, Option<Arc<Journey>>)>,
+    /// Where each of them stands.
+    places: HashMap<ComponentId, usize>,
+    seats: Vec<Option<Seat>>,
+    canary: Arc<Canary>,
+    /// The budgets of all platforms that were ever probed: whoever comes back finds what it has used up.
+    budgets: BTreeMap<PlatformId, Arc<Budget>>,
+    /// When the grid began.
+    origin: Instant,
     clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
     /// No probe begins any more.
@@ -174,14 +188,47 @@ impl Schedule {
         seed: u64,
         out: mpsc::Sender<ProbeOutput>,
     ) -> ScheduleHandle {
+        Self::begin(None, components, sessions, canary, clock, seed, out)
+    }
+
+    /// Goes on in place of another schedule, with other components, sessions or canaries. Of the old one, no probe begins
+    /// any more, and those under way are cut off; it is left to the caller to [`ScheduleHandle::stop`] it.
+    ///
+    /// Each platform keeps its budget: what was sent counts on, a throttle is obeyed on. A component that asks the same as
+    /// before keeps its connections and its due times; one whose probe was cut off is probed again at once.
+    pub fn go_on(
+        before: &ScheduleHandle,
+        components: &[Arc<Component>],
+        sessions: &BTreeMap<PlatformId, Arc<Session>>,
+        canary: &[Url],
+        clock: &SharedClock,
+        seed: u64,
+        out: mpsc::Sender<ProbeOutput>,
+    ) -> ScheduleHandle {
+        before.stopping.cancel();
+        Self::begin(Some(before), components, sessions, canary, clock, seed, out)
+    }
+
+    fn begin(
+        before: Option<&ScheduleHandle>,
+        components: &[Arc<Component>],
+        sessions: &BTreeMap<PlatformId, Arc<Session>>,
+        canary: &[Url],
+        clock: &SharedClock,
+        seed: u64,
+        out: mpsc::Sender<ProbeOutput>,
+    ) -> ScheduleHandle {
         let mut clients: Vec<Arc<Client>> = Vec::new();
         let mut places: HashMap<PlatformId, usize> = HashMap::new();
         let mut members = Vec::with_capacity(components.len());
+        let mut probed = Vec::with_capacity(components.len());
+        let mut platforms: Vec<&Platform> = Vec::new();
         for component in components {
             let id = &component.platform.id;
             // One that cannot be probed must not keep its platform's silence from being noticed.
             let Some(health) = component.health_step else {
                 members.push(None);
+                probed.push((Arc::clone(component), None));
                 continue;
             };
             let health = &component.journey[health];
@@ -189,11 +236,20 @@ impl Schedule {
             let platform = *places.entry(id.clone()).or_insert_with(|| {
                 let session = sessions.get(id).cloned();
                 let session = session.unwrap_or_else(|| Session::fixed(Credentials::default()));
-                clients.push(Client::new(&component.platform, session, Arc::clone(clock)));
+                let known = before.and_then(|before| before.client_for(&component.platform, &session, clock));
+                clients.push(
+                    known.unwrap_or_else(|| Client::new(&component.platform, session, Arc::clone(clock))),
+                );
+                platforms.push(&component.platform);
                 clients.len() - 1
             });
-            let journey =
-                Journey::new(Arc::clone(component), Arc::clone(&clients[platform]), Arc::clone(clock));
+            let client = &clients[platform];
+            // It knows which of the answers that several look at it has seen already.
+            let known = before.and_then(|before| before.journey_like(component, client));
+            let journey = known.unwrap_or_else(|| {
+                Journey::new(Arc::clone(component), Arc::clone(client), Arc::clone(clock))
+            });
+            probed.push((Arc::clone(component), Some(Arc::clone(&journey))));
             members.push(Some(Member {
                 platform,
                 tier: component.tier,
@@ -206,11 +262,19 @@ impl Schedule {
                 prober: journey,
             }));
         }
-        let platforms =
+        let heritage =
+            before.map_or_else(Heritage::default, |before| before.leave(components, &platforms, &members));
+        let budgets =
             clients.iter().map(|client| (client.platform.clone(), Arc::clone(&client.budget))).collect();
         let witness = Arc::new(Witness::of(components, canary));
-        let mut handle = start(members, platforms, &Canary::new(canary), &witness, clock, seed, out);
-        handle.clients = clients;
+        let known = before.map(|before| &before.canary).filter(|known| known.is_of(canary));
+        let canary = known.map_or_else(|| Canary::new(canary), Arc::clone);
+        let mut handle = start_after(heritage, members, budgets, &canary, &witness, clock, seed, out);
+        handle.budgets.extend(before.into_iter().flat_map(|before| before.budgets.clone()));
+        let budget = |client: &Arc<Client>| (client.platform.clone(), Arc::clone(&client.budget));
+        handle.budgets.extend(clients.iter().map(budget));
+        handle.places = components.iter().zip(0..).map(|(one, place)| (one.id.clone(), place)).collect();
+        (handle.clients, handle.probed) = (clients, probed);
         handle
     }
 }
@@ -231,7 +295,22 @@ fn clean_ups(component: &Component) -> u32 {
     u32::try_from(steps.count()).unwrap_or(u32::MAX)
 }
 
+#[cfg(test)]
 fn start(
+    members: Vec<Option<Member>>,
+    platforms: Vec<(PlatformId, Arc<Budget>)>,
+    canary: &Arc<Canary>,
+    witness: &Arc<Witness>,
+    clock: &SharedClock,
+    seed: u64,
+    out: mpsc::Sender<ProbeOutput>,
+) -> ScheduleHandle {
+    start_after(Heritage::default(), members, platforms, canary, witness, clock, seed, out)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is another part of what a schedule stands on")]
+fn start_after(
+    heritage: Heritage,
     members: Vec<Option<Member>>,
     platforms: Vec<(PlatformId, Arc<Budget>)>,
     canary: &Arc<Canary>,
@@ -250,18 +329,24 @@ fn start(
             Arc::new(Shared { id, place, budget })
         })
         .collect();
-    let (lateness, tasks) = (Arc::new(Lateness::default()), TaskTracker::new());
+    let (lateness, tasks) = (heritage.lateness.clone().unwrap_or_default(), TaskTracker::new());
     let cancel = CancellationToken::new();
     let stopping = cancel.child_token();
     let begun = Instant::now();
-    let phases = phases(&members, &mut rng);
+    let origin = heritage.origin.unwrap_or(begun);
+    let phases = phases(&members, &heritage, &mut rng);
+    let mut seats = Vec::with_capacity(members.len());
     let mut families = Vec::new();
     let mut levers = Vec::with_capacity(members.len());
     for (place, (member, (phase, siblings))) in members.into_iter().zip(phases).enumerate() {
         let Some(member) = member else {
             levers.push(None);
+            seats.push(None);
             continue;
         };
+        let traced = Arc::new(Traced::default());
+        let row = member.row(&shared[member.platform].id);
+        seats.push(Some(Seat { row, traced: Arc::clone(&traced) }));
         let pace = Pace { burst: false, interval: member.cadence, fresh: false, health_only: false };
         let (sender, receiver) = watch::channel(pace);
         let now = Arc::new(Notify::new());
@@ -281,7 +366,9 @@ fn start(
             sights: Arc::clone(&sights),
             canary: Arc::clone(canary),
             witness: Arc::clone(witness),
-            grid: Grid::new(begun, phase, rng.u64(..)),
+            grid: Grid::new(origin, phase, rng.u64(..)),
+            before: heritage.trace(place),
+            traced,
             pace: receiver,
             now: Arc::clone(&now),
             lateness: Arc::clone(&lateness),
@@ -291,7 +378,7 @@ fn start(
         levers.push(Some(Lever { pace: sender, now }));
     }
     for platform in shared {
-        let clerk = serve_budget(platform, out.clone());
+        let clerk = serve_budget(heritage.told.contains(&platform.place), platform, out.clone());
         // Nothing is left to tell when no probe begins any more; the end does not wait for it.
         tasks.spawn(stopping.clone().run_until_cancelled_owned(clerk));
     }
@@ -300,23 +387,27 @@ fn start(
         tasks.spawn(stopping.clone().run_until_cancelled_owned(watch));
     }
     tasks.close();
-    ScheduleHandle { levers, clients: Vec::new(), lateness, stopping, cancel, tasks, _out: out }
-}
-
-/// The family of a component; `known` are those so far.
-fn family(member: &Member, known: &mut Vec<(usize, String)>) -> Option<Family> {
-    let (listing, age) = (member.listing.as_ref()?, member.shared?);
-    let is_it = |(platform, other): &(usize, String)| *platform == member.platform && other == listing;
-    let number = known.iter().position(is_it).unwrap_or_else(|| {
-        known.push((member.platform, listing.clone()));
-        known.len() - 1
-    });
-    Some(Family { number, age })
+    ScheduleHandle {
+        levers,
+        probed: Vec::new(),
+        budgets: BTreeMap::new(),
+        places: HashMap::new(),
+        seats,
+        canary: Arc::clone(canary),
+        origin,
+        clients: Vec::new(),
+        lateness,
+        stopping,
+        cancel,
+        tasks,
+        _out: out,
+    }
 }
 
 /// Gives the starts of one platform away and tells how its budget stands.
-async fn serve_budget(platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
-    let clerk = Clerk::new(Arc::clone(&platform.budget));
+async fn serve_budget(was_told: bool, platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
+    let budget = Arc::clone(&platform.budget);
+    let clerk = if was_told { Clerk::after_another(budget) } else { Clerk::new(budget) };
     clerk
         .run(|Tidings { throttled, wait, stretched }| {
             let platform = platform.id.clone();
@@ -324,43 +415,6 @@ async fn serve_budget(platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
                 .map(|sent| sent.is_ok())
         })
         .await;
-}
-
-/// Each component's place within one interval (0 to 1), and how many share its platform: even over those of a platform
-/// with the same cadence, each such group shifted by chance against the others. Those that look at one listing count as
-/// one, and have one place.
-fn phases(members: &[Option<Member>], rng: &mut fastrand::Rng) -> Vec<(f64, usize)> {
-    let mut groups: BTreeMap<(usize, Duration), Vec<Vec<usize>>> = BTreeMap::new();
-    let mut families: HashMap<(usize, Duration, &str), usize> = HashMap::new();
-    let mut siblings: HashMap<usize, usize> = HashMap::new();
-    for (place, member) in members.iter().enumerate() {
-        let Some(member) = member else { continue };
-        let group = groups.entry((member.platform, member.cadence)).or_default();
-        let rank = match &member.listing {
-            Some(key) => {
-                *families.entry((member.platform, member.cadence, key.as_str())).or_insert(group.len())
-            }
-            None => group.len(),
-        };
-        if let Some(family) = group.get_mut(rank) {
-            family.push(place);
-        } else {
-            group.push(vec![place]);
-            *siblings.entry(member.platform).or_default() += 1;
-        }
-    }
-    let mut phases = vec![(0.0, 1); members.len()];
-    for ((platform, _), families) in groups {
-        let shift = rng.f64();
-        let count = families.len();
-        for (rank, family) in families.into_iter().enumerate() {
-            let phase = (rank as f64 + shift) / count as f64;
-            for place in family {
-                phases[place] = (phase, siblings.get(&platform).copied().unwrap_or(1));
-            }
-        }
-    }
-    phases
 }
 
 /// A canary that fails while a platform answers is told of and ignored, until it answers again.

@@ -1,15 +1,22 @@
 //! The data folder: which one it is, and whether it may be trusted.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, fs,
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
 /// The variable that names the data folder.
 pub const VARIABLE: &str = "WARROOM_DATA_DIR";
+/// Where an agent that is the machine's service keeps its data.
+pub const SYSTEM: &str = "/var/lib/warroom";
+/// Where systemd says which folders `StateDirectory=` has made for a service, with `:` between them (systemd.exec(5)).
+const STATE: &str = "STATE_DIRECTORY";
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -65,25 +72,34 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The data folder: what was asked for, else the environment's, else the user's own. Nothing is created.
+/// The data folder: what was asked for, else the environment's, else a service's, else the user's own. Nothing is created.
 pub fn resolve(asked: Option<&Path>) -> Result<PathBuf, FolderError> {
     let own =
         || directories::ProjectDirs::from("", "", "warroom").map(|folders| folders.data_dir().to_path_buf());
-    choose(asked, std::env::var_os(VARIABLE), own)
+    choose(asked, std::env::var_os(VARIABLE), std::env::var_os(STATE), own)
+}
+
+/// The data folder that was named: by an option, else by the environment.
+#[must_use]
+pub fn named(asked: Option<&Path>) -> Option<PathBuf> {
+    name(asked, std::env::var_os(VARIABLE))
+}
+
+fn name(asked: Option<&Path>, variable: Option<OsString>) -> Option<PathBuf> {
+    asked.map(Path::to_path_buf).or_else(|| variable.filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
 fn choose(
     asked: Option<&Path>,
     variable: Option<OsString>,
+    state: Option<OsString>,
     own: impl FnOnce() -> Option<PathBuf>,
 ) -> Result<PathBuf, FolderError> {
-    if let Some(asked) = asked {
-        return Ok(asked.to_path_buf());
-    }
-    match variable.filter(|value| !value.is_empty()) {
-        Some(value) => Ok(PathBuf::from(value)),
-        None => own().ok_or(FolderError::NoHome),
-    }
+    let first = |folders: OsString| {
+        let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
+        (!first.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(first)))
+    };
+    name(asked, variable).or_else(|| state.and_then(first)).or_else(own).ok_or(FolderError::NoHome)
 }
 
 /// Makes the folder for oneself alone where there is none, and refuses one that others could tamper with.
@@ -111,6 +127,30 @@ pub fn inspect(path: &Path, group: Option<u32>) -> Result<bool, FolderError> {
     }
     let facts = Facts { owner: found.uid(), group: found.gid(), mode: found.mode() };
     judge(path, facts, rustix::process::geteuid().as_raw(), group).map(|()| true)
+}
+
+/// Whether there is a folder that one may look into: to attach, for its status, for its records. Nothing is created.
+///
+/// Its owner may be anybody: whom to believe is the choice of whoever names the folder, and what comes out of it is
+/// foreign text to every reader. Nobody else than root and the owner may have put anything there, or the owner's word would
+/// be no word: it must not be writable by others. Its group may write where the owner's engine has let that group in,
+/// which the engine's `socket` shows: only root and the owner could have made it theirs.
+pub fn visit(path: &Path, socket: &str) -> Result<bool, FolderError> {
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(FolderError::File { path: path.to_path_buf(), source }),
+    };
+    if !found.is_dir() {
+        return Err(FolderError::NotAFolder(path.to_path_buf()));
+    }
+    let let_in = fs::symlink_metadata(path.join(socket)).ok().filter(|socket| {
+        socket.file_type().is_socket()
+            && [0, found.uid()].contains(&socket.uid())
+            && socket.mode() & 0o060 == 0o060
+    });
+    let facts = Facts { owner: found.uid(), group: found.gid(), mode: found.mode() };
+    judge(path, facts, found.uid(), let_in.map(|socket| socket.gid())).map(|()| true)
 }
 
 #[derive(Clone, Copy)]
@@ -143,13 +183,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_the_one_asked_for_then_the_environments_then_ones_own() {
+    fn the_folder_is_the_one_asked_for_then_the_environments_then_a_services_then_ones_own() {
         let own = || Some(PathBuf::from("/home/me/data"));
         let asked = Path::new("/asked");
-        assert_eq!(choose(Some(asked), Some("/variable".into()), own).unwrap(), asked);
-        assert_eq!(choose(None, Some("/variable".into()), own).unwrap(), Path::new("/variable"));
-        assert_eq!(choose(None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
-        assert!(matches!(choose(None, None, || None), Err(FolderError::NoHome)));
+        let state = || Some("/var/lib/warroom:/var/lib/other".into());
+        assert_eq!(choose(Some(asked), Some("/variable".into()), state(), own).unwrap(), asked);
+        assert_eq!(choose(None, Some("/variable".into()), state(), own).unwrap(), Path::new("/variable"));
+        assert_eq!(choose(None, Some("".into()), state(), own).unwrap(), Path::new("/var/lib/warroom"));
+        assert_eq!(choose(None, None, Some("".into()), own).unwrap(), Path::new("/home/me/data"));
+        assert!(matches!(choose(None, None, None, || None), Err(FolderError::NoHome)));
     }
 
     #[test]
@@ -185,6 +227,37 @@ mod tests {
         assert!(words.contains("user 4321") && words.contains("sudo chown -R 1000 '/data'"), "{words}");
         judge(path, facts(0), 1000, None).unwrap();
         judge(path, facts(1000), 1000, None).unwrap();
+    }
+
+    /// A group member could otherwise put a database or a status of their own in the place of the engine's.
+    #[test]
+    fn who_only_looks_may_look_at_anybodys_folder_that_nobody_else_writes() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("data");
+        assert!(!visit(&folder, "s").unwrap());
+        prepare(&folder, None).unwrap();
+        assert!(visit(&folder, "s").unwrap());
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(&folder, 0o777);
+        assert!(visit(&folder, "s").unwrap_err().to_string().contains("chmod o-w"));
+        mode(&folder, 0o770);
+        assert!(visit(&folder, "s").unwrap_err().to_string().contains("chmod g-w"));
+        let socket = folder.join("s");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        mode(&socket, 0o600);
+        assert!(visit(&folder, "s").is_err(), "the engine has let no group in");
+        mode(&socket, 0o660);
+        assert!(visit(&folder, "s").unwrap(), "the engine has let the folder's group in");
+        fs::remove_file(&socket).unwrap();
+        fs::write(&socket, "").unwrap();
+        mode(&socket, 0o660);
+        assert!(visit(&folder, "s").is_err(), "a file is no engine's word");
+        mode(&folder, 0o755);
+        // Whoever owns it: who looks does not answer for the records.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&folder, Some(4321), None).unwrap();
+            assert!(visit(&folder, "s").unwrap());
+        }
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Holder {
             host: uname.nodename().to_string_lossy().into_owned(),
             user: user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            config: config.map(Path::to_path_buf),
+            // Whoever compares it stands in another folder. Only an empty path cannot be made whole.
+            config: config.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())),
         }
     }
 }

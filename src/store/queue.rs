@@ -45,6 +45,14 @@ pub struct Progress {
 /// Whose look it was: the name by which the person is known, and the user's number.
 pub(super) type Looker = (String, u32);
 
+/// The last word on one path.
+pub(super) enum Kept {
+    /// Where it stands.
+    Known(Progress),
+    /// It is followed no longer: a restart is to find nothing.
+    Forgotten,
+}
+
 /// A recovery on its way to the disk.
 pub(super) struct Closing {
     pub(super) record: Arc<RecoveryRecord>,
@@ -69,12 +77,14 @@ pub(super) struct Sample {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) recoveries: VecDeque<Closing>,
-    pub(super) progress: BTreeMap<Key, (u64, Progress)>,
+    pub(super) progress: BTreeMap<Key, (u64, Kept)>,
     pub(super) events: VecDeque<Arc<Event>>,
     pub(super) probes: VecDeque<Sample>,
     pub(super) status: Option<StatusFile>,
     /// When people last looked.
     pub(super) looks: BTreeMap<Looker, DateTime<Utc>>,
+    /// How long raw probe results, and one-minute rows, are kept from now on.
+    pub(super) retention: Option<(Duration, Duration)>,
     /// Probes and events that found no room since the last batch.
     pub(super) dropped: u64,
     /// The latest wall-clock time that anything carried.
@@ -89,6 +99,7 @@ impl Batch {
             && self.probes.is_empty()
             && self.status.is_none()
             && self.looks.is_empty()
+            && self.retention.is_none()
     }
 
     fn saw(&mut self, at: DateTime<Utc>) {
@@ -110,6 +121,7 @@ impl Batch {
         if later.status.is_some() {
             self.status = later.status;
         }
+        self.retention = later.retention.or(self.retention);
         self.latest = self.latest.max(later.latest);
         self.settle();
     }
@@ -171,8 +183,20 @@ impl Queue {
             let order = waiting.order;
             waiting.batch.saw(progress.at);
             let key = (progress.component_id.clone(), progress.path.clone());
-            waiting.batch.progress.insert(key, (order, progress));
+            waiting.batch.progress.insert(key, (order, Kept::Known(progress)));
         });
+    }
+
+    pub(super) fn forget(&self, key: Key) {
+        self.put(|waiting| {
+            waiting.order += 1;
+            let order = waiting.order;
+            waiting.batch.progress.insert(key, (order, Kept::Forgotten));
+        });
+    }
+
+    pub(super) fn retain(&self, probes: Duration, rollups: Duration) {
+        self.put(|waiting| waiting.batch.retention = Some((probes, rollups)));
     }
 
     pub(super) fn event(&self, event: Arc<Event>) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
-    queue::{Closing, Progress, Sample},
+    queue::{Closing, Key, Progress, Sample},
     rollup::Minute,
 };
 use crate::domain::{Event, Verdict};
@@ -27,6 +27,13 @@ pub(super) fn recovery(transaction: &Transaction<'_>, closing: &Closing) -> rusq
             json(record.as_ref())?
         ])?;
     closing.after.as_ref().map_or(Ok(()), |after| progress(transaction, after))
+}
+
+pub(super) fn forget(transaction: &Transaction<'_>, (component_id, path): &Key) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("DELETE FROM progress WHERE component_id = ?1 AND path = ?2")?
+        .execute(params![component_id.as_str(), path.as_str()])?;
+    Ok(())
 }
 
 pub(super) fn progress(transaction: &Transaction<'_>, progress: &Progress) -> rusqlite::Result<()> {

@@ -8,7 +8,7 @@ use super::{
     Settings, StoreError, StoreHealth,
     database::{Database, Durability, Findings},
     health,
-    queue::{Batch, Key, Queue},
+    queue::{Batch, Kept, Key, Queue},
     rollup::Rollup,
     status::{self, StatusFile},
     tables,
@@ -140,6 +140,9 @@ impl Writer {
     pub(super) fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         let seen = batch.latest.take();
         self.latest = self.latest.max(seen.unwrap_or(self.latest));
+        if let Some((probes, rollups)) = batch.retention.take() {
+            (self.settings.probes, self.settings.rollups) = (probes, rollups);
+        }
         if let Some(status) = batch.status.take() {
             self.write_status(status);
         }
@@ -170,7 +173,8 @@ impl Writer {
         if batch.recoveries.is_empty() && batch.progress.is_empty() {
             return Ok(());
         }
-        let open = batch.progress.values().any(|(_, progress)| progress.open);
+        let weighs = |kept: &Kept| !matches!(kept, Kept::Known(progress) if !progress.open);
+        let open = batch.progress.values().any(|(_, kept)| weighs(kept));
         database.make(if open || !batch.recoveries.is_empty() {
             Durability::Synced
         } else {
@@ -180,8 +184,11 @@ impl Writer {
         for closing in &batch.recoveries {
             tables::recovery(&transaction, closing)?;
         }
-        for (_, progress) in batch.progress.values() {
-            tables::progress(&transaction, progress)?;
+        for (key, (_, kept)) in &batch.progress {
+            match kept {
+                Kept::Known(progress) => tables::progress(&transaction, progress)?,
+                Kept::Forgotten => tables::forget(&transaction, key)?,
+            }
         }
         transaction.commit()?;
         batch.progress.clear();

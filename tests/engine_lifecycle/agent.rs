@@ -111,9 +111,14 @@ impl Agent {
         self.child.wait().unwrap();
     }
 
-    pub(crate) fn signal(&mut self, signal: Signal) -> ExitStatus {
+    /// Sends a signal that does not end it.
+    pub(crate) fn tell(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) -> ExitStatus {
+        self.tell(signal);
         self.child.wait().unwrap()
     }
 

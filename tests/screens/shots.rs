@@ -5,14 +5,17 @@ use std::fmt::Write;
 use chrono::TimeDelta;
 use crossterm::event::KeyCode;
 use warroom::{
-    console::color::ColorChoice,
+    console::{Word, color::ColorChoice, message::Message},
     domain::{
-        Phase, Status, Verdict,
+        Phase, Role, Status, Verdict,
         chain::{ChainHealth, Link},
     },
 };
 
-use super::scene::{Scene, eight, many};
+use super::{
+    scene::{Scene, eight, many},
+    together::person,
+};
 
 const REASON: &str = "flow status: status == 200 (was 503)";
 
@@ -272,11 +275,50 @@ fn frozen() {
 #[test]
 fn engine_gone() {
     shoot("engine-gone", None, |scene| {
-        use warroom::console::{feed::Drained, message::Message};
+        use warroom::console::feed::Drained;
         scene.all_up();
         let stopped = Some("the disk is full".to_owned());
         scene.message(Message::Events(Drained { stopped, ..Drained::default() }));
         scene.pass(180_000);
+    });
+}
+
+/// Two people on a bastion host, one of whom has taken the outage up while the other was away.
+fn shared(scene: &mut Scene) {
+    scene.all_up().pass(1_000);
+    scene.room(Role::Operate, false, &[person("bob"), person("carol")]);
+    scene.down("cxone", "dataStore is DOWN");
+    scene.pass(20_000);
+    scene.down("ivr", REASON);
+    scene.pass(17_000);
+    scene.acknowledged("ivr", person("bob"));
+    scene.pass(5_000);
+    scene.message(Message::Tick);
+    scene.since(2, 1, &["bob"]);
+}
+
+#[test]
+fn shared_room() {
+    shoot("shared-room", None, shared);
+}
+
+#[test]
+fn not_connected() {
+    shoot("not-connected", None, |scene| {
+        shared(scene);
+        scene.keys(" ");
+        scene.keys(" ");
+        scene.word(Word::Lost("the engine does not answer".to_owned()));
+        scene.pass(75_000);
+    });
+}
+
+#[test]
+fn watch_only() {
+    shoot("watch-only", None, |scene| {
+        one_outage(scene);
+        scene.room(Role::Watch, false, &[person("bob")]);
+        scene.keys("a");
     });
 }
 

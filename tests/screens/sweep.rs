@@ -3,11 +3,14 @@
 use crossterm::event::KeyCode;
 use ratatui::{Terminal, backend::TestBackend};
 use warroom::{
-    console::{color::ColorChoice, draw::draw},
-    domain::{Phase, Verdict},
+    console::{Word, color::ColorChoice, draw::draw},
+    domain::{Phase, Role, Verdict},
 };
 
-use super::scene::{Scene, eight, many};
+use super::{
+    scene::{Scene, eight, many},
+    together::person,
+};
 
 /// Every view, as it looks when it has most to show.
 fn views() -> Vec<(&'static str, Scene)> {
@@ -31,6 +34,27 @@ fn views() -> Vec<(&'static str, Scene)> {
         scene.keys(keys);
         scene
     };
+    // Names and reasons from elsewhere are as hostile as a platform's.
+    let hostile = "\u{1b}]2;owned\u{7}\u{202e}東京 bob".repeat(3);
+    let together = |role| {
+        let mut scene = full();
+        scene.room(role, true, &[person(&hostile), person("carol")]);
+        scene.acknowledged("ivr", person(&hostile));
+        scene.since(2, 1, &[&hostile]);
+        scene
+    };
+    let lost = |keys: &str| {
+        let mut scene = together(Role::Operate);
+        scene.keys(keys);
+        scene.word(Word::Lost(hostile.clone()));
+        scene.pass(500_000);
+        scene
+    };
+    let mut acknowledged = together(Role::Operate);
+    acknowledged.key(KeyCode::Enter);
+    acknowledged.keys("a");
+    let mut asked = together(Role::Operate);
+    asked.keys("q");
     let mut detail = full();
     detail.key(KeyCode::Enter);
     detail.keys("G");
@@ -45,6 +69,12 @@ fn views() -> Vec<(&'static str, Scene)> {
         ("zoom tier", with("z")),
         ("zoom events", with("zz")),
         ("frozen", with(" ")),
+        ("together", together(Role::Operate)),
+        ("watch only", together(Role::Watch)),
+        ("not connected", lost("")),
+        ("not connected and frozen", lost(" ")),
+        ("acknowledged", acknowledged),
+        ("asked", asked),
         ("empty", Scene::new(Vec::new(), "mono", ColorChoice::Never, true)),
         ("many", {
             let mut scene = Scene::new(many(50), "mono", ColorChoice::Never, true);

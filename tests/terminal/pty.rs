@@ -26,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Plan<'a> {
     /// The config; empty for none.
     pub(crate) config: &'a str,
+    /// The data folder; one of the session's own where none is told.
+    pub(crate) data: Option<&'a Path>,
     /// Options of the console, besides those that name config and data folder.
     pub(crate) options: &'a [&'a str],
     /// Variables, besides those that point away from the user's own files.
@@ -52,6 +54,7 @@ pub(crate) enum Program<'a> {
 impl Plan<'_> {
     pub(crate) const CONSOLE: Plan<'static> = Plan {
         config: "",
+        data: None,
         options: &[],
         environment: &[],
         size: (80, 24),
@@ -268,7 +271,8 @@ impl Drop for Session {
 fn command(plan: Plan<'_>, folder: &Path) -> CommandBuilder {
     let mut line = vec![env!("CARGO_BIN_EXE_warroom").to_owned()];
     line.extend(plan.options.iter().map(|option| (*option).to_owned()));
-    line.extend(["--data-dir".to_owned(), folder.join("data").display().to_string()]);
+    let data = plan.data.map_or_else(|| folder.join("data"), Path::to_path_buf);
+    line.extend(["--data-dir".to_owned(), data.display().to_string()]);
     if !plan.config.is_empty() {
         line.extend(["--config".to_owned(), write_config(folder, plan.config).display().to_string()]);
     }

@@ -1,6 +1,10 @@
 //! The connection's own task: hears the engine, speaks for the console, and connects again when the line is lost.
 
-use std::{io, sync::mpsc::SyncSender, time::Duration};
+use std::{
+    io,
+    sync::{Arc, mpsc::SyncSender},
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use tokio::{
@@ -48,9 +52,9 @@ enum End {
 
 pub(super) struct Follower {
     plan: Plan,
-    feed: std::sync::Arc<FeedWriter>,
+    feed: Arc<FeedWriter>,
     asks: mpsc::Receiver<Ask>,
-    picture: std::sync::Arc<Notify>,
+    picture: Arc<Notify>,
     stop: CancellationToken,
     /// Whoever attaches, until they have been answered.
     begun: Option<SyncSender<Begun>>,
@@ -59,12 +63,13 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn new(
         plan: Plan,
+        feed: Arc<FeedWriter>,
         asker: &Asker,
         asks: mpsc::Receiver<Ask>,
         stop: CancellationToken,
         begun: SyncSender<Begun>,
     ) -> Self {
-        let (feed, picture) = (asker.feed.clone(), asker.picture.clone());
+        let picture = Arc::clone(&asker.picture);
         Self { plan, feed, asks, picture, stop, begun: Some(begun) }
     }
 

@@ -18,7 +18,10 @@ use tokio::{
 use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
 
 use super::AttachError;
-use crate::attach::wire::{Greeting, LONGEST_ASK, LONGEST_TOLD, PROTOCOL, SOCKET, Welcome};
+use crate::attach::{
+    socket,
+    wire::{Greeting, LONGEST_ASK, LONGEST_TOLD, PROTOCOL, SOCKET, Welcome},
+};
 
 /// How long an engine may take to welcome a console.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,15 +63,21 @@ impl Decoder for WholeLines {
 pub(super) async fn open(folder: &Path, greeting: &Greeting) -> Result<Line<UnixStream>, AttachError> {
     let path = folder.join(SOCKET);
     let failed = |path: PathBuf| move |source| AttachError::of_connecting(folder, path, source);
-    let stream = UnixStream::connect(&path).await.map_err(failed(path.clone()))?;
+    let address = socket::address(folder).map_err(failed(path.clone()))?;
+    let stream = UnixStream::connect(address.path()).await.map_err(failed(path.clone()))?;
     let peer = stream.peer_cred().map_err(|source| AttachError::Socket { path: path.clone(), source })?;
     let owner = fs::metadata(folder).map_err(failed(path))?.uid();
     let own = rustix::process::geteuid().as_raw();
-    if ![0, own, owner].contains(&peer.uid()) {
+    if !is_trusted(peer.uid(), own, owner) {
         let pid = peer.pid().unwrap_or_default();
         return Err(AttachError::Stranger { folder: folder.to_path_buf(), uid: peer.uid(), pid });
     }
     greet(stream, folder, greeting).await
+}
+
+/// Whether a user may be told what a console says: root, oneself, or the data folder's owner, whose engine it must be.
+const fn is_trusted(user: u32, own: u32, owner: u32) -> bool {
+    user == 0 || user == own || user == owner
 }
 
 /// Says who we are, and hears who answers.
@@ -115,4 +124,17 @@ pub(super) async fn say<S: AsyncWrite>(writer: &mut WriteHalf<S>, value: &impl S
     text.push(b'\n');
     writer.write_all(&text).await?;
     writer.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_trusted_but_root_oneself_and_the_folders_owner() {
+        let (alice, service, mallory) = (1000, 990, 1001);
+        for (user, trusted) in [(0, true), (alice, true), (service, true), (mallory, false)] {
+            assert_eq!(is_trusted(user, alice, service), trusted, "user {user}");
+        }
+    }
 }

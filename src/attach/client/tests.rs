@@ -316,7 +316,8 @@ async fn an_engine_that_hangs_is_said_and_heard_again() {
     let (ours, mut theirs) = tokio::io::duplex(1024 * 1024);
     let (writer, reader) = feed::feed(64);
     let (sender, asks) = mpsc::channel(WAITING);
-    let asker = Asker { asks: sender, picture: Arc::default(), feed: Arc::new(writer) };
+    let feed = Arc::new(writer);
+    let asker = Asker { asks: sender, picture: Arc::default(), feed: Arc::downgrade(&feed) };
     let stop = CancellationToken::new();
     let text = |value: &Told| serde_json::to_string(value).unwrap() + "\n";
     let said = serde_json::to_string(&welcome(PROTOCOL)).unwrap() + "\n";
@@ -324,7 +325,7 @@ async fn an_engine_that_hangs_is_said_and_heard_again() {
     let plan = plan(std::path::Path::new("/nowhere/data"), Role::Operate);
     let line = line::greet(ours, &plan.folder, &plan.greeting).await.ok().unwrap();
     let (begun, answer) = sync_channel(1);
-    let follower = Follower::new(plan, &asker, asks, stop.clone(), begun);
+    let follower = Follower::new(plan, feed, &asker, asks, stop.clone(), begun);
     let following = tokio::spawn(follower.run(line));
     let mut theirs = tokio::io::BufReader::new(theirs);
     theirs.write_all(text(&Told::Picture(Box::new(picture("before")))).as_bytes()).await.unwrap();

@@ -47,7 +47,10 @@ fn titled_lines(name: &str, look: Look, cells: usize, theme: &Theme) -> Vec<Stri
 
 /// The banner's lines at a width, side by side or (`stacked`) one under the other; none when no outage is open.
 pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec<Line> {
-    let (picture, wall) = state.shown(now);
+    let (picture, shown) = state.shown(now);
+    // After the last news nobody knows how it goes on.
+    let cut_off = state.cut_off.map(|at| picture.corrected(at.wall));
+    let wall = cut_off.map_or(shown, |at| at.min(shown));
     let open = list::open_outages(picture, wall);
     let Some(first) = open.first().copied() else { return Vec::new() };
     let (card, component) = (&picture.roster.components[first], &picture.components[first]);
@@ -59,7 +62,11 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
     let name = |cells: usize| titled(&card.name, look, cells, theme);
     let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
     let figures = format!("{elapsed} of {}", text::clock_duration(card.target_rto));
-    let target = verdict_on_target(card, component, outage, wall);
+    let target = match cut_off {
+        Some(at) => format!("as of {}, not known now", text::time(at, shown)),
+        None => verdict_on_target(card, component, outage, wall),
+    };
+    let acknowledged = component.acknowledged.as_ref().map(|known| state.acknowledgement(known, shown));
     let (why, by) = (outage.reason.clone(), served(card, outage));
     let waiting = waiting(component, outage, wall);
     let (detected, onset) = onset(outage, theme.symbols, wall);
@@ -79,9 +86,13 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
         );
         lines.push(vec![(" ".to_owned(), plain), (bar_cells(width.saturating_sub(2)), theme.used(used))]);
         let chain = waiting.unwrap_or_default();
-        for (content, style) in
-            [(chain, look.style), (by, plain), (why, plain), (format!("{detected}{onset}"), muted)]
-        {
+        for (content, style) in [
+            (chain, look.style),
+            (by, plain),
+            (acknowledged.unwrap_or_default(), theme.style(Role::Title)),
+            (why, plain),
+            (format!("{detected}{onset}"), muted),
+        ] {
             lines.extend(
                 text::wrap(&content, width - 2, theme.symbols)
                     .into_iter()
@@ -103,11 +114,15 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
             lines.push(std::iter::once(("   ".to_owned(), plain)).chain(figures).collect());
         }
         let bar = width / 2 + 4;
+        // Who looks after it stands beside the bar where nobody else serves, else on a line of its own.
+        let (beside, below) = if by.is_empty() { (acknowledged, None) } else { (None, acknowledged) };
+        let title = theme.style(Role::Title);
         lines.push(vec![
             ("   ".to_owned(), plain),
             (bar_cells(bar), theme.used(used)),
-            (format!("  {by}"), plain),
+            beside.map_or_else(|| (format!("  {by}"), plain), |words| (format!("  {words}"), title)),
         ]);
+        lines.extend(below.map(|words| vec![(format!("   {words}"), title)]));
         if let Some(chain) = waiting {
             lines.push(vec![(format!("   {chain}"), look.style)]);
         }
@@ -124,7 +139,10 @@ pub(super) fn lines(state: &State, width: usize, stacked: bool, now: Now) -> Vec
             .iter()
             .take(3)
             .map(|place| {
-                format!("{} ({})", picture.roster.components[*place].name, remaining(picture, *place, wall))
+                let known = if picture.components[*place].acknowledged.is_some() { ", ack" } else { "" };
+                let (name, left) =
+                    (&picture.roster.components[*place].name, remaining(picture, *place, wall));
+                format!("{name} ({left}{known})")
             })
             .collect();
         lines.push(vec![(format!("   +{} more: {}", open.len() - 1, others.join(", ")), look.style)]);

@@ -32,7 +32,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, id: &ComponentId, now: Now) {
         ink.put(1, 0, &format!("{id} is measured no longer"), ink.style(Role::Muted));
         return;
     };
-    let lines = lines(picture, place, ink.theme, usize::from(ink.width()), wall);
+    let lines = lines(state, picture, place, ink.theme, usize::from(ink.width()), wall);
     let height = usize::from(ink.height());
     state.page.set(height.max(1));
     let first = state.scroll.get().min(lines.len().saturating_sub(height));
@@ -43,7 +43,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, id: &ComponentId, now: Now) {
 /// The same under the list of a wide screen: as much of it as fits.
 pub(super) fn draw_beneath(state: &State, ink: &mut Ink, place: usize, now: Now) {
     let (picture, wall) = state.shown(now);
-    let lines = lines(picture, place, ink.theme, usize::from(ink.width()), wall);
+    let lines = lines(state, picture, place, ink.theme, usize::from(ink.width()), wall);
     paint(ink, &lines);
 }
 
@@ -64,11 +64,18 @@ fn paint(ink: &mut Ink, lines: &[Line]) {
 }
 
 /// Every line; a heading is marked by its first character, which no cleaned text can hold.
-fn lines(picture: &Picture, place: usize, theme: &Theme, width: usize, wall: DateTime<Utc>) -> Vec<Line> {
+fn lines(
+    state: &State,
+    picture: &Picture,
+    place: usize,
+    theme: &Theme,
+    width: usize,
+    wall: DateTime<Utc>,
+) -> Vec<Line> {
     let (card, component) = (&picture.roster.components[place], &picture.components[place]);
     let heading = |title: String| vec![(format!("\u{1}{title}"), theme.style(Role::Title))];
     let mut lines = vec![heading(format!("{} {} {}", card.name, theme.symbols.dot, card.id))];
-    lines.extend(state_lines(picture, card, component, theme, width, wall));
+    lines.extend(state_lines(state, picture, place, theme, width, wall));
     lines.push(heading("Journey".to_owned()));
     lines.extend(journey(card, component, theme, width));
     if !card.depends_on.is_empty() {
@@ -87,13 +94,14 @@ fn lines(picture: &Picture, place: usize, theme: &Theme, width: usize, wall: Dat
 }
 
 fn state_lines(
+    state: &State,
     picture: &Picture,
-    card: &ComponentCard,
-    component: &ComponentPicture,
+    place: usize,
     theme: &Theme,
     width: usize,
     wall: DateTime<Utc>,
 ) -> Vec<Line> {
+    let (card, component) = (&picture.roster.components[place], &picture.components[place]);
     let look = theme.status(Status::of(card, component));
     let (plain, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let mut first = vec![(format!("{} {}", look.glyph, look.word), look.style)];
@@ -126,18 +134,25 @@ fn state_lines(
         )]);
     }
     if let Some(outage) = &component.outage {
-        let elapsed = text::clock_duration(list::elapsed(component, wall).unwrap_or_default());
+        let cut_off = state.cut_off.map(|at| picture.corrected(at.wall));
+        let seen = cut_off.map_or(wall, |at| at.min(wall));
+        let elapsed = text::clock_duration(list::elapsed(component, seen).unwrap_or_default());
         let target = text::clock_duration(card.target_rto);
-        let used = outage::used(card, component, wall);
+        let used = outage::used(card, component, seen);
+        let as_of =
+            cut_off.map_or_else(String::new, |at| format!(", as of {}, not known now", text::time(at, wall)));
         lines.push(vec![(
             format!(
-                "{elapsed} of {target}, {} % used, detected {}",
+                "{elapsed} of {target}, {} % used, detected {}{as_of}",
                 used.floor(),
                 text::time_tenths(outage.t_detect, wall)
             ),
             theme.used(used),
         )]);
-        if let Some(waiting) = outage::waiting(component, outage, wall) {
+        if let Some(known) = &component.acknowledged {
+            lines.push(vec![(state.acknowledgement(known, wall), theme.style(Role::Title))]);
+        }
+        if let Some(waiting) = outage::waiting(component, outage, seen) {
             lines.push(vec![(waiting, look.style)]);
         }
         let failed = if outage.links.is_empty() {

@@ -68,7 +68,7 @@ pub(super) fn offers(state: &State) -> Vec<(String, String)> {
         };
         offers.extend(state.keys.first(Action::Back).map(|key| (key, word)));
     }
-    for entry in TABLE.iter().filter(|entry| entry.works_in(state.place()) && !entry.footer.is_empty()) {
+    for entry in TABLE.iter().filter(|entry| !entry.footer.is_empty() && state.offers(entry)) {
         let word = match entry.action {
             Action::Freeze if state.frozen.is_some() => "follow",
             _ => entry.footer,

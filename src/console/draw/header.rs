@@ -1,6 +1,7 @@
-//! The first lines: tenant, environment, mode, clock, time, and notices about warroom itself.
+//! The first lines: tenant, environment, mode, who is here, clock, time, notices about warroom itself, and what happened
+//! since somebody last looked.
 
-use chrono::Timelike;
+use chrono::{DateTime, Timelike, Utc};
 use ratatui::style::Style;
 
 use super::ink::Ink;
@@ -11,9 +12,8 @@ use crate::{
         status::Status,
         text,
         theme::{Role, Theme},
-        words,
     },
-    domain::{Environment, record::ClockState, time::Now},
+    domain::{Environment, Person, Since, record::ClockState, time::Now},
 };
 
 /// The most notices that are shown at once.
@@ -21,6 +21,9 @@ const NOTICES: usize = 3;
 
 /// From so many milliseconds on an offset is shown in seconds.
 const SECONDS: f64 = 10_000.0;
+
+/// The least that tenant and environment get beside who is here.
+const TITLE_LEAST: usize = 22;
 
 /// What is said of a clock of which nothing is known.
 const UNKNOWN: &str = "clock unknown";
@@ -51,6 +54,10 @@ pub(super) fn badges(state: &State, now: Now) -> Vec<Badge> {
     if state.stopped.is_some() {
         badges.push(Badge::new("NOT MEASURING", Role::Alarm));
     }
+    if let (Some(_), Some(at)) = (&state.lost, state.cut_off) {
+        let since = text::clock_duration(now.moment.since(at.moment));
+        badges.push(Badge::new(format!("NOT CONNECTED {since}"), Role::Alarm));
+    }
     if let Some(frozen) = &state.frozen {
         let since = text::clock_duration(now.moment.since(frozen.at.moment));
         badges.push(Badge::new(format!("FROZEN {since}"), Role::Badge));
@@ -68,7 +75,13 @@ pub(super) fn badges(state: &State, now: Now) -> Vec<Badge> {
     if picture.roster.environment == Environment::Production {
         badges.push(Badge::new("READ ONLY", Role::Badge));
     }
-    badges.push(Badge::new("ALERTING", Role::Text));
+    if state.only_watches() {
+        badges.push(Badge::new("WATCH ONLY", Role::Badge));
+    }
+    // Without an engine nobody is told of anything.
+    if state.cut_off.is_none() {
+        badges.push(Badge::new("ALERTING", Role::Text));
+    }
     badges
 }
 
@@ -86,15 +99,9 @@ fn outages(state: &State, now: Now) -> Option<Badge> {
     Some(Badge::new(format!("{such} {word} {}{others}", text::clock_duration(since)), Role::Alarm))
 }
 
-fn notices(state: &State) -> Vec<String> {
-    let picture = state.frozen.as_ref().map_or(&state.picture, |frozen| &frozen.picture);
-    let stopped = state.stopped.as_ref().map(|reason| format!("nothing is measured any longer: {reason}"));
-    stopped.into_iter().chain(words::standing(picture)).collect()
-}
-
 /// How many lines it needs.
 pub(super) fn height(state: &State) -> u16 {
-    1 + notices(state).len().min(NOTICES) as u16
+    1 + state.notices().len().min(NOTICES) as u16 + u16::from(state.since.is_some())
 }
 
 pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
@@ -106,18 +113,22 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
     let dot = ink.theme.symbols.dot;
     let time = time_of_day(state, now);
     let clock = clock(picture.clock.as_ref(), ink.theme);
+    let title =
+        format!("warroom {dot} {} {dot} {}", picture.roster.tenant, picture.roster.environment.word());
     let badges_width: usize = badges.iter().map(|badge| text::width(&badge.text) + 1).sum();
     let spare = usize::from(ink.width()).saturating_sub(badges_width + text::width(&time) + 3);
+    let title_cells = text::width(&text::clean(&title, ink.theme.symbols));
+    let here = here(&state.others(), ink.width() >= super::WIDE, spare, title_cells);
+    let spare = spare.saturating_sub(text::width(&here));
     let right = match &clock {
         // The clock's figures give way before the tenant does.
-        Some(clock) if spare >= text::width(clock) + 30 => format!("{clock}  {time} "),
+        Some(clock) if spare >= text::width(clock) + title_cells.clamp(30, 40) => format!("{clock}  {time} "),
         // That nothing is known of it says how far the figures can be trusted.
         None if spare >= UNKNOWN.len() + 12 => format!("{UNKNOWN}  {time} "),
         _ => format!("{time} "),
     };
+    let right = if here.is_empty() { right } else { format!("{here}  {right}") };
     let title_width = usize::from(ink.width()).saturating_sub(badges_width + text::width(&right) + 3);
-    let title =
-        format!("warroom {dot} {} {dot} {}", picture.roster.tenant, picture.roster.environment.word());
     let after = ink.put_within(1, 0, title_width as u16, &title, ink.style(Role::Title));
     let time_at = ink.put_right(0, &right, ink.style(Role::Text));
     // In the middle of what is left, so that it stays where it is while numbers change.
@@ -127,13 +138,52 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
         let room = time_at.saturating_sub(x);
         x = ink.put_within(x, 0, room, &badge.text, badge.style(ink.theme)) + 1;
     }
-    let notices = notices(state);
+    let notices = state.notices();
     let hidden = notices.len().saturating_sub(NOTICES);
+    let mut y = 1;
     for (line, notice) in notices.iter().take(NOTICES).enumerate() {
         let more =
             if line + 1 == NOTICES && hidden > 0 { format!(" (+{hidden} more)") } else { String::new() };
-        ink.put(1, 1 + line as u16, &format!("! {notice}{more}"), ink.style(Role::Notice));
+        ink.put(1, y, &format!("! {notice}{more}"), ink.style(Role::Notice));
+        y += 1;
     }
+    if let Some((since, _)) = &state.since {
+        let line =
+            since_line(since, usize::from(ink.width()).saturating_sub(2), state.picture.corrected(now.wall));
+        ink.put(1, y, &line, ink.style(Role::Title));
+    }
+}
+
+/// `since you last looked at Fri 02:14 (3 h ago): 2 new outages, 1 recovery; bob acknowledged`, in as many words as there
+/// is room for.
+pub(super) fn since_line(since: &Since, cells: usize, now: DateTime<Utc>) -> String {
+    let (when, what) = (text::day_and_time(since.last, now), since.sentence());
+    let long = format!("since you last looked at {when}: {what}");
+    if text::width(&long) <= cells { long } else { format!("since {when}: {what}") }
+}
+
+/// Who is here besides oneself: everybody by name, or the first and how many more, or how many there are.
+fn here(others: &[&Person], wide: bool, spare: usize, title: usize) -> String {
+    let Some((first, rest)) = others.split_first() else { return String::new() };
+    let more = if rest.is_empty() { String::new() } else { format!(" +{}", rest.len()) };
+    // On a narrow screen the clock is worth more than the third name.
+    let named = if wide { others } else { &others[..1] };
+    let mut names: Vec<String> = named.iter().map(ToString::to_string).collect();
+    if !wide {
+        names[0].push_str(&more);
+    }
+    let forms = [
+        names.join(", "),
+        format!("{first}{more}"),
+        format!("{}{more}", first.key()),
+        format!("{} here", others.len() + 1),
+    ];
+    // Names stand where they cut nothing else off.
+    let room = spare.saturating_sub(title.min(40) + 2);
+    let [.., shortest] = &forms;
+    let fits = forms.iter().find(|form| text::width(form) <= room);
+    let least = (text::width(shortest) + TITLE_LEAST <= spare).then_some(shortest);
+    fits.or(least).cloned().unwrap_or_default()
 }
 
 fn time_of_day(state: &State, now: Now) -> String {

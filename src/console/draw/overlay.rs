@@ -32,12 +32,17 @@ pub(super) fn draw(state: &State, overlay: &Overlay, ink: &mut Ink) {
                     format!("{} {}", text::left(entry.title, 24, symbols), state.keys.all(entry.action))
                 })
                 .collect();
-            let mut inside = popup(ink, "Command", 56, entries.len() as u16 + 3);
+            let mut inside = popup(ink, "Command", 56, entries.len().max(1) as u16 + 3);
             let x = inside.put(1, 0, ":", inside.style(Role::Key));
             let x = inside.put(x, 0, input.value(), inside.style(Role::Text));
             inside.put(x, 0, " ", inside.style(Role::Text).add_modifier(ratatui::style::Modifier::REVERSED));
             if entries.is_empty() {
-                inside.put(1, 1, "no action here has such a name", inside.style(Role::Muted));
+                let none = if state.only_watches() {
+                    "nothing that this console may do has such a name"
+                } else {
+                    "no action here has such a name"
+                };
+                inside.put(1, 1, none, inside.style(Role::Muted));
             }
             choices(&mut inside, 1, &entries, *chosen);
         }
@@ -100,7 +105,7 @@ fn help(state: &State, ink: &mut Ink) {
     let room = usize::from(width).saturating_sub(HELP_KEYS + 5);
     let mut lines = Vec::new();
     for entry in TABLE.iter().filter(|entry| entry.works_in(place) && entry.is_built()) {
-        let mut keys = state.keys.all(entry.action);
+        let mut keys = state.keys.ways(entry.action);
         for line in text::wrap(entry.help, room, symbols) {
             lines.push((std::mem::take(&mut keys), line));
         }
@@ -115,6 +120,7 @@ fn help(state: &State, ink: &mut Ink) {
             .iter()
             .rev()
             .map(|status| format!("{} {}", ink.theme.status(*status).glyph, status.word()))
+            .chain([format!("{} acknowledged", symbols.acknowledged)])
             .collect::<Vec<_>>()
             .join("  ");
     let height = lines.len() as u16 + 5;

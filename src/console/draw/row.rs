@@ -49,6 +49,15 @@ pub(super) struct Wants {
     pub(super) reason: bool,
 }
 
+/// What a row shows of the console rather than of its component.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// The cursor stands on it.
+    pub(super) selected: bool,
+    /// When news ended, where they have.
+    pub(super) cut_off: Option<DateTime<Utc>>,
+}
+
 /// Lead, name, word, value and compliance, and the gaps between them, always stay.
 const FIXED: u16 = LEAD + 1 + WORD + 1 + VALUE + 1 + COMPLIANCE;
 /// The width that a name has before other columns get any.
@@ -142,7 +151,7 @@ pub(super) fn draw(
     picture: &Picture,
     place: usize,
     columns: Columns,
-    selected: bool,
+    marks: Marks,
     wall: DateTime<Utc>,
 ) {
     let (card, component) = (&picture.roster.components[place], &picture.components[place]);
@@ -150,10 +159,14 @@ pub(super) fn draw(
     let symbols = theme.symbols;
     let status = Status::of(card, component);
     let look = theme.status(status);
-    let stale = component.outage.is_none()
-        && (list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card));
+    let stale = match component.outage {
+        None => list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card),
+        Some(_) => marks.cut_off.is_some(),
+    };
+    // How an outage went on after the last news, nobody knows.
+    let seen = marks.cut_off.filter(|_| component.outage.is_some()).map_or(wall, |at| at.min(wall));
     let aged = |style: Style| if stale { style.add_modifier(Modifier::DIM) } else { style };
-    if selected {
+    if marks.selected {
         ink.put(0, y, symbols.selected, theme.style(Role::Title));
     }
     ink.put(1, y, look.glyph, aged(look.style));
@@ -161,9 +174,14 @@ pub(super) fn draw(
     ink.put_name(LEAD, y, columns.name, &card.name, aged(name_style));
     let mut x = LEAD + columns.name + 1;
     let mark = if stale { "?" } else { "" };
-    ink.put_within(x, y, WORD, &format!("{}{mark}", look.word), aged(look.style));
+    let after = ink.put_within(x, y, WORD, &format!("{}{mark}", look.word), aged(look.style));
+    if component.acknowledged.is_some() {
+        // A gap before it where there is room.
+        let at = (after + 1).min(x + WORD - 1);
+        ink.put_within(at, y, 1, symbols.acknowledged, theme.style(Role::Title));
+    }
     x += WORD + 1;
-    let value = value(component, wall, mark);
+    let value = value(component, seen, mark);
     ink.put(x, y, &text::right(&value, usize::from(VALUE), symbols), aged(theme.style(Role::Text)));
     x += VALUE;
     if columns.timing > 0 {
@@ -180,7 +198,7 @@ pub(super) fn draw(
     }
     if columns.past > 0 {
         x += 1;
-        past(ink, x, y, columns.past, card, component, wall);
+        past(ink, x, y, columns.past, card, component, seen);
         x += columns.past;
     }
     if columns.who > 0 {
@@ -197,14 +215,14 @@ pub(super) fn draw(
         None => ("no data".to_owned(), theme.style(Role::Muted)),
     };
     ink.put_right(y, &text::right(&figure, usize::from(COMPLIANCE), symbols), style);
-    if selected {
+    if marks.selected {
         ink.restyle(LEAD, y, columns.name, theme.style(Role::Selected));
     }
 }
 
 fn value(component: &ComponentPicture, wall: DateTime<Utc>, mark: &str) -> String {
     if let Some(elapsed) = list::elapsed(component, wall) {
-        return text::clock_duration(elapsed);
+        return format!("{}{mark}", text::clock_duration(elapsed));
     }
     match component.latency_ms {
         Some(latency) => format!("{}{mark}", text::latency(latency)),

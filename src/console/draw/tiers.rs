@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ink::{Ink, bar},
-    row::{self, Columns, Wants},
+    row::{self, Columns, Marks, Wants},
 };
 use crate::{
     console::{
@@ -68,6 +68,7 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
     if heading > 0 {
         row::headings(ink, 0, columns);
     }
+    let cut_off = state.cut_off.map(|at| picture.corrected(at.wall));
     // The first line says to which tier the rows under it belong, and how many rows stand above it.
     let above = if first > 0 { components(&lines[..=first]).count() } else { 0 };
     for (line_number, line) in lines.iter().enumerate().skip(first).take(shown) {
@@ -81,7 +82,8 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
                 tier_heading(ink, y, picture, picture.roster.components[place].tier, above, wall);
             }
             ListLine::Component(place) => {
-                row::draw(ink, y, picture, place, columns, line_number == cursor, wall);
+                let marks = Marks { selected: line_number == cursor, cut_off };
+                row::draw(ink, y, picture, place, columns, marks, wall);
             }
         }
     }

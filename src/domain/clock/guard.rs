@@ -73,6 +73,11 @@ impl Guard {
         Self { limits, readings: BTreeMap::new(), state, good: 0, apart: None }
     }
 
+    /// Is set to other limits; what was read stays.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// What follows from the last readings.
     #[must_use]
     pub const fn state(&self) -> ClockState {

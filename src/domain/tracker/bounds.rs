@@ -13,7 +13,7 @@ use crate::domain::{Moment, time::Now};
 pub struct Bounds {
     /// At least so long.
     pub lower: Duration,
-    /// At most so long; `None` when a failing part was never seen good before.
+    /// At most so long; `None` when a failing part was never seen good before, or the journey was changed meanwhile.
     pub upper: Option<Duration>,
     /// Stamps that were left aside, and why.
     pub notes: Vec<StampNote>,
@@ -87,7 +87,9 @@ impl Bounds {
         let alone = outage.failed_steps.len() == 1 && outage.gap.is_zero() && outage.clock_error.is_zero();
         let mut notes = outage.stamp_notes.clone();
         let (g0, b0, b1, g1) = (corners.g0, corners.b0, corners.b1, corners.g1);
-        for stamp in outage.onset_stamps.iter().chain(&run.restored_stamps) {
+        // A step of another journey says nothing of the end of what had failed, whatever its name is.
+        let restored = run.restored_stamps.iter().filter(|_| !outage.lost_sight);
+        for stamp in outage.onset_stamps.iter().chain(restored) {
             let within = match stamp.side {
                 Side::Onset => (g0, b0),
                 Side::Restored => (Some(b1), g1),
@@ -99,10 +101,14 @@ impl Bounds {
         if let Some(lower) = outage.sure_before {
             return Self { lower, upper: None, notes };
         }
+        if outage.lost_sight {
+            let why = "the journey or the dependencies were changed while it was open: nothing bounds it from above";
+            notes.push(StampNote { step: "config".to_owned(), why: why.to_owned() });
+        }
         let error = outage.clock_error;
         Self {
             lower: corners.b1.since(corners.b0).saturating_sub(error),
-            upper: corners.g0.map(|g0| corners.g1.since(g0) + error),
+            upper: corners.g0.filter(|_| !outage.lost_sight).map(|g0| corners.g1.since(g0) + error),
             notes,
         }
     }

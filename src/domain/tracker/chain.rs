@@ -79,6 +79,11 @@ impl Chain {
         turned
     }
 
+    /// Leaves out the links that are no part of the journey any more.
+    pub(super) fn keep(&mut self, exists: impl Fn(&ComponentId, &str) -> bool) {
+        self.0.retain(|link| exists(&link.part, &link.step));
+    }
+
     /// Every link, those that came back in the order in which they did.
     #[must_use]
     pub fn links(&self, t_detect: Moment) -> Vec<Link> {

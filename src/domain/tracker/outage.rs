@@ -1,6 +1,6 @@
 //! An outage while it is open: its timestamps, its evidence part by part, and the good run that may end it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,9 @@ pub struct Outage {
     pub onset_stamps: Vec<Stamp>,
     /// Stamps that were left aside.
     pub stamp_notes: Vec<StampNote>,
+    /// The journey or the dependencies were changed while it was open: nobody knows any more when what had failed was back.
+    #[serde(default)]
+    pub lost_sight: bool,
     /// The links that failed, and since when they are back.
     #[serde(default)]
     pub chain: Chain,
@@ -146,6 +149,7 @@ impl Outage {
             sure_before: None,
             onset_stamps: Vec::new(),
             stamp_notes: Vec::new(),
+            lost_sight: false,
             chain: Chain::default(),
             parts: Vec::new(),
         }
@@ -184,6 +188,22 @@ impl Outage {
                 self.onset_stamps.extend(stamp);
             }
         }
+    }
+
+    /// Whether nothing but journeys of these components failed in it.
+    pub(super) fn is_only_of(&self, components: &BTreeSet<ComponentId>) -> bool {
+        self.parts.iter().all(|part| components.contains(&part.id))
+    }
+
+    /// Good and bad verdicts speak of other things from now on: only those parts that are in `same` are still seen as before.
+    /// Links of which nothing `exists` any more are left out.
+    pub(in crate::domain) fn lose_sight(
+        &mut self,
+        same: &BTreeSet<ComponentId>,
+        exists: impl Fn(&ComponentId, &str) -> bool,
+    ) {
+        self.lost_sight |= !self.is_only_of(same);
+        self.chain.keep(exists);
     }
 
     pub(super) fn note_verdict(&mut self, verdict: Verdict, reason: &str) {

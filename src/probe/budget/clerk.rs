@@ -29,11 +29,18 @@ pub(crate) struct Clerk {
     budget: Arc<Budget>,
     /// Until when the platform throttles us, as was told.
     told_until: Option<Instant>,
+    /// What was told before may hold no longer, so that it is told again whatever it is.
+    owes: bool,
 }
 
 impl Clerk {
     pub(crate) const fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, told_until: None }
+        Self { budget, told_until: None, owes: false }
+    }
+
+    /// The same, where somebody was told something of this budget before it was taken over.
+    pub(crate) const fn after_another(budget: Arc<Budget>) -> Self {
+        Self { budget, told_until: None, owes: true }
     }
 
     /// Serves without end; tells by `tell`, which says whether anybody still listens.
@@ -65,7 +72,8 @@ impl Clerk {
         let throttled = until.is_some();
         let stretched = inner.stretches.news(&inner.queue, throttled, now);
         let watches = !inner.queue.is_empty() || !inner.stretches.is_quiet();
-        if until == self.told_until && stretched.is_none() {
+        let owes = std::mem::take(&mut self.owes);
+        if until == self.told_until && stretched.is_none() && !owes {
             return (None, watches);
         }
         self.told_until = until;

@@ -127,6 +127,22 @@ impl Stretches {
         Some(self.told())
     }
 
+    /// The schedule is another one: each place becomes what `place` says, or is gone. Says whether anything was told of it.
+    pub(super) fn reseat(&mut self, place: impl Fn(usize) -> Option<usize>) -> bool {
+        let was_told = !self.told.is_empty();
+        let measures = std::mem::take(&mut self.measures);
+        self.measures = measures.into_iter().filter_map(|(old, one)| Some((place(old)?, one))).collect();
+        let told = std::mem::take(&mut self.told);
+        self.told = told
+            .into_iter()
+            .filter_map(|(old, one)| {
+                let place = place(old)?;
+                Some((place, Stretch { place, ..one }))
+            })
+            .collect();
+        was_told
+    }
+
     /// What was told last, the worst first.
     pub(super) fn told(&self) -> Vec<Stretch> {
         let mut told: Vec<Stretch> = self.told.values().copied().collect();

@@ -38,6 +38,18 @@ impl Window {
         Self { rate, sent: VecDeque::new(), taken: 0 }
     }
 
+    pub(super) const fn rate(&self) -> Option<Rate> {
+        self.rate
+    }
+
+    /// Another rate holds from now on. What was sent under the old one counts on, as far as that had to remember it.
+    pub(super) fn set_rate(&mut self, rate: Option<Rate>) {
+        self.rate = rate;
+        if rate.is_none() {
+            self.sent.clear();
+        }
+    }
+
     /// The most requests that a probe may reserve at once.
     pub(super) fn most(&self) -> u32 {
         self.rate.map_or(u32::MAX, |rate| rate.requests.get())

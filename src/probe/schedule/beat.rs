@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Pace, ProbeOutput, Prober, Shared,
     grid::Grid,
+    heritage::{Trace, Traced},
     lateness::Lateness,
     outbox::{Entry, Outbox, Wait},
 };
@@ -51,6 +52,10 @@ pub(super) struct Beat {
     pub(super) canary: Arc<Canary>,
     pub(super) witness: Arc<Witness>,
     pub(super) grid: Grid,
+    /// What the task before knew, where this one goes on with the same journey.
+    pub(super) before: Option<Trace>,
+    /// What this one knows, for the one after it.
+    pub(super) traced: Arc<Traced>,
     pub(super) pace: watch::Receiver<Pace>,
     pub(super) now: Arc<Notify>,
     pub(super) lateness: Arc<Lateness>,
@@ -126,6 +131,8 @@ impl Beat {
     /// Probes until `stopping`, then only finishes the clean-up that is under way.
     pub(super) async fn run(mut self, stopping: CancellationToken) {
         let pace = *self.pace.borrow_and_update();
+        let before = self.before.take();
+        let due = self.first_due(pace, before.as_ref());
         let mut state = State {
             pace,
             gate: Gate::default(),
@@ -134,13 +141,13 @@ impl Beat {
             cleaning: 0,
             outbox: Outbox::default(),
             next_id: 0,
-            due: self.grid.first(self.cadence, self.siblings),
+            due,
             waiting: false,
             queued: None,
-            requests: self.requests,
-            last_start: None,
-            not_before: None,
-            failed: false,
+            requests: before.as_ref().map_or(self.requests, |before| before.requests),
+            last_start: before.as_ref().and_then(|before| before.last_start),
+            not_before: before.as_ref().and_then(|before| before.not_before),
+            failed: before.is_some_and(|before| before.failed),
             sight: Sight::default(),
         };
         stopping.run_until_cancelled(self.serve(&mut state)).await;
@@ -148,10 +155,51 @@ impl Beat {
         self.prober.settle().await;
     }
 
+    /// When the first probe is due: soon where nothing is known, else as if nothing had come between. One that was cut off
+    /// is made good.
+    fn first_due(&mut self, pace: Pace, before: Option<&Trace>) -> Instant {
+        let now = Instant::now();
+        let soon = self.begun + self.grid.spread(self.cadence, self.siblings);
+        let due = match before {
+            None if pace.burst => now,
+            None => return soon,
+            Some(before) if pace.burst && before.owed => now,
+            Some(before) if before.owed => return soon,
+            Some(before) if (before.pace.burst, before.pace.interval) == (pace.burst, pace.interval) => {
+                self.grid.anchor_like(&before.grid);
+                return before.due.max(now);
+            }
+            Some(Trace { last_start: Some(last), .. }) if pace.burst => now.max(*last + pace.interval),
+            Some(Trace { last_start: Some(last), .. }) => {
+                return self.grid.next(now.max(*last + pace.interval / 2), pace.interval);
+            }
+            Some(_) if pace.burst => now,
+            Some(_) => return soon,
+        };
+        self.grid.anchor_at(due);
+        due
+    }
+
+    /// Leaves word of how it stands.
+    fn trace(&self, state: &State) {
+        let owed = state.judging > 0 || state.queued.is_some() || state.waiting || !state.outbox.is_empty();
+        self.traced.renew(Trace {
+            grid: self.grid.clone(),
+            pace: state.pace,
+            due: state.due,
+            last_start: state.last_start,
+            not_before: state.not_before,
+            failed: state.failed,
+            requests: state.requests,
+            owed,
+        });
+    }
+
     async fn serve(&mut self, state: &mut State) {
         let timer = sleep_until(state.due);
         tokio::pin!(timer);
         loop {
+            self.trace(state);
             if timer.deadline() != state.due {
                 timer.as_mut().reset(state.due);
             }

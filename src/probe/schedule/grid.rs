@@ -40,9 +40,9 @@ impl Grid {
         Self { start, phase, anchor: None, rng: fastrand::Rng::with_seed(seed) }
     }
 
-    /// When the first probe is due.
-    pub(crate) fn first(&self, cadence: Duration, siblings: usize) -> Instant {
-        self.start + self.spread(cadence, siblings)
+    /// The component's place within one interval.
+    pub(crate) const fn phase(&self) -> f64 {
+        self.phase
     }
 
     /// How long after the first of its `siblings` this component is to follow where all would begin at once.
@@ -54,6 +54,11 @@ impl Grid {
     /// Puts a slot at `anchor`: a burst has its own grid.
     pub(crate) fn anchor_at(&mut self, anchor: Instant) {
         self.anchor = Some(anchor);
+    }
+
+    /// In a burst, goes on with the slots of another grid.
+    pub(crate) const fn anchor_like(&mut self, other: &Self) {
+        self.anchor = other.anchor;
     }
 
     /// Back to the grid that spreads the components evenly.
@@ -98,7 +103,7 @@ mod tests {
         let start = Instant::now();
         let cadence = Duration::from_secs(5);
         let mut grid = Grid::new(start, 0.25, 7);
-        let mut due = grid.first(cadence, 1);
+        let mut due = start + grid.spread(cadence, 1);
         for number in 1..=200_000_u32 {
             // The start itself is a little late, as on a busy machine.
             due = grid.next(due + Duration::from_millis(4), cadence);

@@ -31,6 +31,10 @@ pub(crate) struct Entry {
 pub(crate) struct Outbox(VecDeque<Entry>);
 
 impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn push(&mut self, entry: Entry) {
         self.0.push_back(entry);
     }

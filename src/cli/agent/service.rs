@@ -1,0 +1,207 @@
+//! The service manager: what systemd is told of the agent through `$NOTIFY_SOCKET`, as sd_notify(3) describes it.
+//!
+//! Invariants: nothing here waits for the manager; that it goes well is told from the engine's own round alone, so that an
+//! engine that hangs is restarted, whatever else in the process still runs.
+
+use std::{
+    ffi::OsStr,
+    fmt::Write as _,
+    io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            ffi::OsStrExt as _,
+            net::{SocketAddr, UnixDatagram},
+        },
+    },
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+
+use crate::{
+    cli::status,
+    clock::SharedClock,
+    domain::{Command, Event, Moment, Picture, time::Now},
+    engine::Listener,
+    expression::clean,
+    store::StatusFile,
+};
+
+/// Where the manager listens: a path, or `@` and the name of an abstract socket.
+const SOCKET: &str = "NOTIFY_SOCKET";
+/// How long there is at least between two looks at how things stand.
+const STATUS_EVERY: Duration = Duration::from_secs(2);
+/// How long at most, as time alone makes an outage worse.
+const STATUS_AT_LEAST: Duration = Duration::from_secs(10);
+/// The longest status, in characters.
+const LONGEST: usize = 600;
+/// How often, and by how much, the end asks for more time.
+const EXTEND_EVERY: Duration = Duration::from_secs(5);
+const EXTEND_BY_MICROS: u32 = 15_000_000;
+/// How often at most: a disk that takes nothing for two minutes is the manager's to judge.
+const EXTENSIONS: u32 = 24;
+
+/// The service manager that started this process.
+#[derive(Debug)]
+pub(super) struct Manager {
+    socket: UnixDatagram,
+    address: SocketAddr,
+    clock: SharedClock,
+    /// How long it waits for a sign of life; `None` when it wants none.
+    watchdog: Option<Duration>,
+    /// That it cannot be reached was told.
+    complained: AtomicBool,
+}
+
+impl Manager {
+    /// The manager that the environment names; `None` where none does. One that cannot be reached is told in the log.
+    pub(super) fn from_environment(clock: &SharedClock) -> Option<Self> {
+        let named = std::env::var_os(SOCKET).filter(|named| !named.is_empty())?;
+        match Self::at(&named, sd_notify::watchdog_enabled(), clock) {
+            Ok(manager) => Some(manager),
+            Err(error) => {
+                let named = clean(&named.to_string_lossy(), 200);
+                tracing::warn!(%error, "the service manager at ${SOCKET} ({named}) cannot be told how the agent is");
+                None
+            }
+        }
+    }
+
+    fn at(named: &OsStr, watchdog: Option<Duration>, clock: &SharedClock) -> io::Result<Self> {
+        let address = match named.as_bytes() {
+            [b'/', ..] => SocketAddr::from_pathname(named)?,
+            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+            _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "it is no Unix socket")),
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address, clock: Arc::clone(clock), watchdog, complained: AtomicBool::new(false) })
+    }
+
+    /// Says something, all in one message; whether it was taken.
+    fn tell(&self, states: &[NotifyState<'_>]) -> bool {
+        let mut message = String::new();
+        for state in states {
+            // Writing to a string cannot fail.
+            let _ = writeln!(message, "{state}");
+        }
+        match self.socket.send_to_addr(message.as_bytes(), &self.address) {
+            Ok(_) => true,
+            Err(error) => {
+                if !self.complained.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "the service manager does not take what it is told");
+                }
+                false
+            }
+        }
+    }
+
+    /// The config is about to be read again; [`Keeper`] says when that is done.
+    pub(super) fn reloading(&self) {
+        // The manager holds it against its own signal by CLOCK_MONOTONIC.
+        let micros = self.clock.awake().as_nanos().div_euclid(1000);
+        self.tell(&[NotifyState::Reloading, NotifyState::MonotonicUsec(micros.into())]);
+    }
+
+    /// The agent ends.
+    pub(super) fn ending(&self) {
+        self.tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status("ending: what was measured goes to the disk"),
+        ]);
+    }
+
+    /// Asks for more time, again and again, while recoveries may still be on their way to the disk.
+    pub(super) async fn extend(self: Arc<Self>) {
+        for _ in 0..EXTENSIONS {
+            tokio::time::sleep(EXTEND_EVERY).await;
+            self.tell(&[NotifyState::ExtendTimeoutUsec(EXTEND_BY_MICROS)]);
+        }
+    }
+}
+
+/// Tells the manager what becomes of the engine.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    manager: Arc<Manager>,
+    /// The manager knows that the agent is ready.
+    is_ready: bool,
+    /// When it was last told that the engine lives.
+    alive_at: Option<Moment>,
+    /// When the status was last looked at.
+    looked_at: Option<Moment>,
+    /// Something happened since that it could speak of.
+    changed: bool,
+    status: String,
+}
+
+impl Keeper {
+    pub(super) fn new(manager: Arc<Manager>) -> Self {
+        Self {
+            manager,
+            is_ready: false,
+            alive_at: None,
+            looked_at: None,
+            changed: true,
+            status: String::new(),
+        }
+    }
+
+    fn tell_ready(&mut self) {
+        self.is_ready = self.manager.tell(&[NotifyState::Ready]);
+    }
+
+    fn tell_alive(&mut self, now: Moment) {
+        let Some(patience) = self.manager.watchdog else { return };
+        // Twice within the time, as sd_watchdog_enabled(3) recommends.
+        if is_due(self.alive_at, patience / 2, now) && self.manager.tell(&[NotifyState::Watchdog]) {
+            self.alive_at = Some(now);
+        }
+    }
+
+    fn tell_status(&mut self, picture: &Picture, now: Now) {
+        let every = if self.changed { STATUS_EVERY } else { STATUS_AT_LEAST };
+        if !is_due(self.looked_at, every, now.moment) {
+            return;
+        }
+        (self.changed, self.looked_at) = (false, Some(now.moment));
+        let status = clean(&status::words(&StatusFile::of(picture, now.wall, std::process::id())), LONGEST);
+        if status != self.status && self.manager.tell(&[NotifyState::Status(&status)]) {
+            self.status = status;
+        }
+    }
+}
+
+/// Whether so much time has passed since then, by rounds that come about once a second.
+fn is_due(last: Option<Moment>, every: Duration, now: Moment) -> bool {
+    const ROUND: Duration = Duration::from_secs(1);
+    last.is_none_or(|last| now.since(last) + ROUND > every)
+}
+
+impl Listener for Keeper {
+    fn event(&mut self, event: &Arc<Event>) {
+        match &**event {
+            Event::Probe(_) => {}
+            Event::Act(act) if act.act == Command::Reload => self.manager.reloading(),
+            // In force or refused: the reload is over.
+            Event::Config(_) if self.is_ready => {
+                self.changed = true;
+                self.tell_ready();
+            }
+            _ => self.changed = true,
+        }
+    }
+
+    fn round(&mut self, picture: &Picture, now: Now) {
+        if !self.is_ready {
+            self.tell_ready();
+        }
+        self.tell_alive(now.moment);
+        self.tell_status(picture, now);
+    }
+}

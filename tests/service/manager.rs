@@ -1,0 +1,126 @@
+//! A service manager of the test's own, at the other end of `$NOTIFY_SOCKET`.
+
+use std::{
+    os::unix::net::UnixDatagram,
+    path::Path,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{
+    agent::{PATIENCE, data, warroom},
+    answer, well,
+};
+
+/// Hears what a service says of itself.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn listen(folder: &Path) -> Self {
+        Self(UnixDatagram::bind(folder.join("notify")).unwrap())
+    }
+
+    /// The next message that comes within this time.
+    fn next(&self, patience: Duration) -> Option<String> {
+        self.0.set_read_timeout(Some(patience)).unwrap();
+        let mut message = [0; 8192];
+        let length = self.0.recv(&mut message).ok()?;
+        Some(String::from_utf8(message[..length].to_vec()).unwrap())
+    }
+
+    /// The next message with a line that is as asked, and those before it.
+    fn until(&self, what: &str, holds: impl Fn(&str) -> bool) -> (String, Vec<String>) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut passed = Vec::new();
+        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
+            let Some(message) = self.next(left) else { break };
+            if message.lines().any(&holds) {
+                return (message, passed);
+            }
+            passed.push(message);
+        }
+        panic!("no {what}; it said {passed:#?}");
+    }
+}
+
+/// An agent under a manager that waits two seconds for a sign of life; ended with the test.
+struct Service(Child);
+
+impl Service {
+    fn start(folder: &Path) -> Self {
+        let child = warroom(folder, &["agent"])
+            .env("NOTIFY_SOCKET", folder.join("notify"))
+            .env("WATCHDOG_USEC", "2000000")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whatever waits for the service begins when it can be used, and is stopped when everything is on disk.
+#[test]
+fn the_manager_hears_when_it_is_ready_how_it_is_and_when_it_ends() {
+    let (platform, folder) = well();
+    let manager = Manager::listen(folder.path());
+    let mut service = Service::start(folder.path());
+    let (_, before) = manager.until("READY=1", |line| line == "READY=1");
+    assert_eq!(before, Vec::<String>::new(), "nothing is told before it is ready");
+    assert!(data(folder.path()).join("warroom.db").exists(), "it is ready before its store is open");
+    manager.until("status", |line| line.starts_with("STATUS=UP · 1/1 up"));
+    platform.answer(answer("503 Service Unavailable", b"", "{}"));
+    let (down, _) = manager.until("outage", |line| line.starts_with("STATUS=DOWN · 0/1 up"));
+    assert!(down.contains("Web front down since"), "{down}");
+    manager.until("sign of life", |line| line == "WATCHDOG=1");
+    service.signal(Signal::TERM);
+    let (stopping, _) = manager.until("STOPPING=1", |line| line == "STOPPING=1");
+    assert!(stopping.contains("STATUS=ending"), "{stopping}");
+    assert_eq!(service.0.wait().unwrap().code(), Some(143));
+}
+
+/// A process that does not run must look dead to the manager, and alive again when it goes on.
+#[test]
+fn a_stopped_agent_gives_no_sign_of_life() {
+    let (_platform, folder) = well();
+    let manager = Manager::listen(folder.path());
+    let service = Service::start(folder.path());
+    for _ in 0..2 {
+        manager.until("sign of life", |line| line == "WATCHDOG=1");
+    }
+    service.signal(Signal::STOP);
+    // What it said before it was stopped.
+    while manager.next(Duration::from_millis(200)).is_some() {}
+    let silent = manager.next(Duration::from_millis(2500));
+    assert_eq!(silent, None, "a manager that waits two seconds would not restart it");
+    service.signal(Signal::CONT);
+    manager.until("sign of life", |line| line == "WATCHDOG=1");
+}
+
+/// An agent that cannot reach its manager measures all the same.
+#[test]
+fn a_manager_that_is_not_there_keeps_nobody_from_measuring() {
+    let (_platform, folder) = well();
+    let ended = warroom(folder.path(), &["agent", "--for", "2s"])
+        .env("NOTIFY_SOCKET", folder.path().join("nobody"))
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let words = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(words.matches("the service manager does not take what it is told").count(), 1, "{words}");
+}
