@@ -200,6 +200,27 @@ fn a_restart_finds_the_latest_progress_and_a_recovery_closes_it_in_one_stroke() 
     assert_eq!(Store::read(folder.path()).unwrap().open_progress().unwrap(), [progress("next", true)]);
 }
 
+/// What is followed no longer must not be taken up, nor complained of, by every start to come.
+#[test]
+fn progress_that_is_forgotten_is_not_found_by_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let kept = || Store::read(folder.path()).unwrap().open_progress().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().save_progress(progress("outage", true));
+    store.close().unwrap();
+    assert_eq!(kept(), [progress("outage", true)]);
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().forget_progress(ComponentId::new("crm"), PathName::primary());
+    store.close().unwrap();
+    assert_eq!(kept(), []);
+    // One that comes back is kept again.
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().forget_progress(ComponentId::new("crm"), PathName::primary());
+    store.handle().save_progress(progress("again", true));
+    store.close().unwrap();
+    assert_eq!(kept(), [progress("again", true)]);
+}
+
 #[test]
 fn a_full_disk_keeps_recoveries_in_order_until_there_is_room() {
     let folder = TempDir::new().unwrap();
