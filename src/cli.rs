@@ -11,6 +11,7 @@ pub mod config;
 pub mod console;
 pub mod man;
 pub mod output;
+mod plain;
 pub mod probe;
 pub mod records;
 pub mod sim;

@@ -20,6 +20,7 @@ pub mod keyboard;
 pub mod keys;
 pub mod list;
 pub mod message;
+pub mod plain;
 pub mod run;
 pub mod signals;
 pub mod state;

@@ -15,6 +15,7 @@ mod queue;
 mod reader;
 mod rollup;
 mod salvage;
+pub mod share;
 pub mod status;
 pub mod survey;
 mod tables;
@@ -164,7 +165,12 @@ impl StoreHandle {
 
     /// Keeps the latest word on one path for a restart; written within a second.
     pub fn save_progress(&self, progress: Progress) {
-        self.queue.progress(progress);
+        self.queue.progress(progress, false);
+    }
+
+    /// The same, written without waiting for more to come: for what is told to people, who rely on it from then on.
+    pub fn save_progress_at_once(&self, progress: Progress) {
+        self.queue.progress(progress, true);
     }
 
     /// Forgets one path: it is followed no longer, and a restart is to find nothing of it. Its recoveries stay.

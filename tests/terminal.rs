@@ -14,6 +14,8 @@ mod keys;
 mod looks;
 #[path = "terminal/panics.rs"]
 mod panics;
+#[path = "terminal/plain.rs"]
+mod plain;
 #[path = "terminal/platform.rs"]
 mod platform;
 #[path = "terminal/pty.rs"]

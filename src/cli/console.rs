@@ -8,15 +8,17 @@ use self::stage::Stage;
 use super::{
     Exit, Failure, Global, Outcome, Output,
     attach::{self, Found},
+    plain::{self, Engine},
     start,
 };
 use crate::{
-    console::{self, ColorChoice},
+    console::{self, ColorChoice, Feed},
     domain::{Command, Role},
 };
 
 /// The ids of this file's options, which mean nothing beside a subcommand.
-pub const OPTIONS: [&str; 6] = ["demo", "read_only", "theme", "color", "ascii", "fps"];
+pub const OPTIONS: [&str; 9] =
+    ["demo", "read_only", "plain", "once", "json", "theme", "color", "ascii", "fps"];
 
 /// Options of the console.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +30,15 @@ pub struct Args {
     /// Only watch, as on a wall: no key changes anything but this screen.
     #[arg(long)]
     pub read_only: bool,
+    /// Print lines of plain words instead of a screen: for screen readers, dumb terminals and logs.
+    #[arg(long)]
+    pub plain: bool,
+    /// Print once how everything stands, and end with exit 0 whatever it is; `warroom status` is the check.
+    #[arg(long)]
+    pub once: bool,
+    /// Print it as one JSON object: what a console knows, and whether another process measures (`attached`).
+    #[arg(long, requires = "once")]
+    pub json: bool,
     /// The theme; `T` in the console chooses another.
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
@@ -72,10 +83,14 @@ const RACES: u32 = 3;
 
 /// Opens the console: attached to a running engine, or with one of its own where none runs.
 pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
-    log_to_screen();
+    if args.plain || args.once {
+        plain::log_to_stderr();
+    } else {
+        log_to_screen();
+    }
     start::prepare_process();
     if args.demo {
-        return own::run(args, Stage::demo(global)?, &[]);
+        return own::run(args, Stage::demo(global)?, &[], output);
     }
     let mut races = 0;
     loop {
@@ -94,7 +109,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             );
             Stage::demo(global)?
         };
-        match own::run(args, stage, &notices) {
+        match own::run(args, stage, &notices, output) {
             Err(failure) if start::is_held(&failure) && races < RACES => races += 1,
             ended => return ended,
         }
@@ -106,10 +121,23 @@ fn watching(role: Role, command: &Command) -> Option<String> {
     (role < command.needs()).then(|| "this console only watches: it was started with --read-only".to_owned())
 }
 
+/// Shows what the feed brings, in the way that the options ask for, until the console ends.
+fn show(args: &Args, engine: Engine<'_>, feed: Feed, output: &mut Output) -> Outcome {
+    if args.once {
+        plain::once(args, engine, feed, output)
+    } else if args.plain {
+        showed(plain::lines(args, engine, feed))
+    } else {
+        showed(console::run(&options(args), feed))
+    }
+}
+
 /// How the console's end becomes the process's.
 fn showed(shown: Result<console::Exit, console::ConsoleError>) -> Outcome {
     let shown = shown.map_err(|error| match error {
-        console::ConsoleError::Terminal(_) => Failure::cannot_go_on(error),
+        console::ConsoleError::Terminal(_) | console::ConsoleError::Stopped(_) => {
+            Failure::cannot_go_on(error)
+        }
         _ => Failure::wrong_use(error),
     })?;
     Ok(match shown.code() {

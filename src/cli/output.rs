@@ -78,7 +78,8 @@ fn is_active(character: char) -> bool {
         )
 }
 
-fn plain(text: &str) -> String {
+/// The text, with what could move a cursor or reorder the line replaced.
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|character| if is_active(character) { '\u{FFFD}' } else { character }).collect()
 }
 

@@ -7,9 +7,21 @@ use std::{io, ops::Range, path::PathBuf};
 pub enum ConsoleError {
     /// Standard input or output is no terminal.
     #[error(
-        "the console needs a terminal; `warroom agent` runs without one, `warroom status` tells the state in one line"
+        "the console needs a terminal; `warroom --plain` prints lines without one, `warroom --once` how everything stands, \
+         `warroom agent` only measures"
     )]
     NoTerminal,
+    /// The terminal cannot move its cursor.
+    #[error(
+        "this terminal cannot show a screen (TERM=dumb); `warroom --plain` prints lines instead, which need nothing of it"
+    )]
+    DumbTerminal,
+    /// The engine has ended, and the console with it.
+    #[error("the engine has ended: {0}")]
+    Stopped(String),
+    /// The engine says nothing.
+    #[error("the engine does not answer: it has said nothing for {0} s")]
+    Silent(u64),
     /// The terminal could not be set up or written to.
     #[error("the terminal failed: {0}")]
     Terminal(#[from] io::Error),

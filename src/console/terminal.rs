@@ -39,6 +39,9 @@ impl Guard {
         if !isatty(rustix::stdio::stdin()) || !isatty(rustix::stdio::stdout()) {
             return Err(ConsoleError::NoTerminal);
         }
+        if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+            return Err(ConsoleError::DumbTerminal);
+        }
         restore_on_panic(thread::current().id());
         let guard = Self(());
         enter()?;

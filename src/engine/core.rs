@@ -398,7 +398,11 @@ impl Core {
             || self.kept[place].is_none_or(|last| now.moment.since(last) >= KEEP_EVERY);
         if due && let Some(progress) = self.progress(place, now) {
             self.kept[place] = Some(now.moment);
-            self.store.save_progress(progress);
+            if at_once {
+                self.store.save_progress_at_once(progress);
+            } else {
+                self.store.save_progress(progress);
+            }
         }
     }
 

@@ -135,7 +135,16 @@ fn trim<T>(queue: &mut VecDeque<T>, ceiling: usize) -> u64 {
 struct Waiting {
     batch: Batch,
     order: u64,
+    /// Something waits that is not to gather.
+    urgent: bool,
     closing: bool,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Batch {
+        self.urgent = false;
+        std::mem::take(&mut self.batch)
+    }
 }
 
 /// The queue between the engine and the writer.
@@ -160,13 +169,15 @@ impl Queue {
         }
         waiting.batch.recoveries.push_back(Closing { record, after, done, order });
         waiting.batch.settle();
+        waiting.urgent = true;
         drop(waiting);
         self.changed.notify_one();
     }
 
-    pub(super) fn progress(&self, progress: Progress) {
+    pub(super) fn progress(&self, progress: Progress, urgent: bool) {
         self.put(|waiting| {
             waiting.order += 1;
+            waiting.urgent |= urgent;
             let order = waiting.order;
             waiting.batch.saw(progress.at);
             let key = (progress.component_id.clone(), progress.path.clone());
@@ -214,18 +225,19 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Wakes the writer only when it may be asleep for want of anything to do.
+    /// Wakes the writer only when it may be asleep for want of anything to do, or gathers and is not to any more.
     fn put(&self, change: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.lock();
-        let idle = waiting.batch.is_empty();
+        let (idle, was_urgent) = (waiting.batch.is_empty(), waiting.urgent);
         change(&mut waiting);
+        let wakes = idle || (waiting.urgent && !was_urgent);
         drop(waiting);
-        if idle {
+        if wakes {
             self.changed.notify_one();
         }
     }
 
-    /// Waits for the next batch: at once for a recovery, else what gathers in `gather` after the first; `None` when the
+    /// Waits for the next batch: at once for what is urgent, a recovery above all, else what gathers in `gather` after the first; `None` when the
     /// store closes and nothing is left.
     pub(super) fn take(&self, gather: Duration) -> Option<Batch> {
         let waiting = self.lock();
@@ -235,14 +247,12 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner);
         let (mut waiting, _) = self
             .changed
-            .wait_timeout_while(waiting, gather, |waiting| {
-                waiting.batch.recoveries.is_empty() && !waiting.closing
-            })
+            .wait_timeout_while(waiting, gather, |waiting| !waiting.urgent && !waiting.closing)
             .unwrap_or_else(PoisonError::into_inner);
         if waiting.batch.is_empty() && waiting.closing {
             return None;
         }
-        Some(std::mem::take(&mut waiting.batch))
+        Some(waiting.take())
     }
 
     /// Waits before a retry; returns whether the store closes. What came meanwhile is taken by [`Queue::drain`].
@@ -257,6 +267,6 @@ impl Queue {
 
     /// Whatever waits now.
     pub(super) fn drain(&self) -> Batch {
-        std::mem::take(&mut self.lock().batch)
+        self.lock().take()
     }
 }

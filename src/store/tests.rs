@@ -519,12 +519,12 @@ fn a_disk_that_is_too_slow_costs_old_probes_and_is_said_but_costs_no_recovery() 
 #[test]
 fn progress_that_could_not_be_written_never_overtakes_the_recovery_that_closed_it() {
     let queue = Queue::default();
-    queue.progress(progress("outage", true));
+    queue.progress(progress("outage", true), false);
     let mut failed = queue.take(Duration::ZERO).unwrap();
     queue.recovery(record(1), Some(progress("closed", false)), Box::new(|| {}));
     failed.append(queue.drain());
     assert!(failed.progress.is_empty());
-    queue.progress(progress("next", true));
+    queue.progress(progress("next", true), false);
     failed.append(queue.drain());
     assert_eq!(failed.progress.len(), 1, "but what came after it stays");
 }
@@ -685,4 +685,25 @@ fn a_component_that_cannot_be_seen_does_not_count_as_up() {
     let login = |login| PlatformEvent { at: at(1), platform: platform.clone(), login, reason: None };
     assert_eq!(with(Event::Platform(login(Login::Failing))), (false, 0, 1));
     assert_eq!(with(Event::Platform(login(Login::Ok))), (true, 1, 0));
+}
+
+/// An outage that somebody was told of must not be forgotten by a process that is killed the moment after.
+#[test]
+fn progress_that_was_told_does_not_wait_for_more() {
+    let queue = Arc::new(Queue::default());
+    let (sender, batches) = mpsc::channel();
+    let writer = Arc::clone(&queue);
+    thread::spawn(move || {
+        while let Some(batch) = writer.take(Duration::from_hours(1)) {
+            sender.send(batch.progress.len()).unwrap();
+        }
+    });
+    queue.progress(progress("peace", false), false);
+    assert!(batches.recv_timeout(Duration::from_millis(100)).is_err(), "it gathers");
+    queue.progress(progress("outage", true), true);
+    assert_eq!(batches.recv_timeout(WAIT), Ok(1));
+    queue.progress(progress("goes on", true), false);
+    assert!(batches.recv_timeout(Duration::from_millis(100)).is_err(), "it gathers again");
+    queue.close();
+    assert_eq!(batches.recv_timeout(WAIT), Ok(1));
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Args, options, showed, watching};
+use super::{Args, show, watching};
 use crate::{
     cli::{
         Outcome, Output,
         attach::{Attachment, farewell},
+        plain::Engine,
     },
     clock::{Clock, SystemClock},
-    console::{self, Feed},
+    console::Feed,
     domain::{Environment, Picture, Roster},
 };
 
@@ -35,10 +36,13 @@ pub(super) fn run(args: &Args, attachment: Attachment, output: &mut Output) -> O
         now: Box::new(|| SystemClock.now()),
         after_first_frame: None,
     };
-    let shown = console::run(&options(args), feed);
+    let shown = show(args, Engine::Elsewhere, feed, output);
     let standing = client.detach();
-    let exit = showed(shown)?;
-    output.words(&farewell(&standing));
+    let exit = shown?;
+    // Whoever only asked has not been here.
+    if !args.once {
+        output.words(&farewell(&standing));
+    }
     Ok(exit)
 }
 

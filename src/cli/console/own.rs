@@ -6,13 +6,13 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Args, options, showed, stage::Stage, watching};
+use super::{Args, show, stage::Stage, watching};
 use crate::{
     attach::{
         client, peer,
         server::{HOST, Server},
     },
-    cli::{Exit, Failure, Outcome, start},
+    cli::{Exit, Failure, Outcome, Output, plain::Engine, start},
     clock::{Clock, SystemClock},
     console::{self, Feed, FeedWriter, Word},
     domain::{Attached, Event, Picture},
@@ -27,7 +27,7 @@ const WAITING: usize = crate::cli::attach::WAITING;
 type Running = Arc<Mutex<Option<std::io::Result<JoinHandle<Result<(), Failure>>>>>>;
 
 /// Measures and shows until the console ends. The folder must be free; who holds it is the failure otherwise.
-pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
+pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Output) -> Outcome {
     let Stage { config, folder, demo, findings } = stage;
     let held = start::hold(folder.path().to_owned(), &config)?;
     let (writer, reader) = console::feed(WAITING);
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
             *begin.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         })),
     };
-    let shown = console::run(&options(args), feed);
+    let shown = show(args, Engine::Here(&config), feed, output);
     server.farewell().say(last_words);
     remote.stop();
     let worked = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -97,9 +97,9 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String]) -> Outcome {
     drop(server);
     drop(held);
     drop(folder);
-    let exit = showed(shown)?;
+    // Why the engine could not go on says more than that it has ended.
     worked?;
-    Ok(exit)
+    shown
 }
 
 /// The console of this process, as everybody sees it.
