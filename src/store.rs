@@ -15,6 +15,7 @@ mod queue;
 mod reader;
 mod rollup;
 mod salvage;
+pub mod share;
 pub mod status;
 pub mod survey;
 mod tables;
@@ -164,7 +165,12 @@ impl StoreHandle {
 
     /// Keeps the latest word on one path for a restart; written within a second.
     pub fn save_progress(&self, progress: Progress) {
-        self.queue.progress(progress);
+        self.queue.progress(progress, false);
+    }
+
+    /// The same, written without waiting for more to come: for what is told to people, who rely on it from then on.
+    pub fn save_progress_at_once(&self, progress: Progress) {
+        self.queue.progress(progress, true);
     }
 
     /// Forgets one path: it is followed no longer, and a restart is to find nothing of it. Its recoveries stay.
@@ -196,6 +202,11 @@ impl StoreHandle {
                 .as_ref()
                 .map(|reason| reason.chars().take(REASON).collect::<String>().into()),
         });
+    }
+
+    /// Keeps when a person, known by name and user number, last looked; of several at once the last one.
+    pub fn save_look(&self, person: String, uid: u32, at: DateTime<Utc>) {
+        self.queue.look((person, uid), at);
     }
 
     /// Renews `status.json`, at most once a second; to be called at least every ten seconds while the engine works.

@@ -12,14 +12,17 @@ use chrono::{DateTime, Utc};
 use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{Settings, StoreError, filesystem, health, salvage};
+use super::{Settings, StoreError, filesystem, health, salvage, share};
 
 /// The database's name in the data folder.
 pub(super) const FILE: &str = "warroom.db";
 /// How long a statement waits for another process's short lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The migrations, oldest first; a number is never used twice.
-const MIGRATIONS: [(&str, &str); 1] = [("V1__ground", include_str!("migrations/V1__ground.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("V1__ground", include_str!("migrations/V1__ground.sql")),
+    ("V2__looks", include_str!("migrations/V2__looks.sql")),
+];
 
 /// How `SQLite` makes a transaction whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,8 @@ impl Database {
         let making = folder.join(MAKING);
         let made = remove(&making)
             .and_then(|()| private_file(&making))
+            .and_then(|()| fs::File::open(&making))
+            .map(|making| share::follow(folder, &making))
             .map_err(|source| StoreError::File { path: making.clone(), source })
             .and_then(|()| Self::make_anew(&making, settings, &kept))
             .and_then(|()| {
@@ -221,7 +226,7 @@ pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result
 }
 
 /// Creates the file for oneself alone; `SQLite` gives its journal files the same mode.
-fn private_file(path: &Path) -> io::Result<()> {
+pub(super) fn private_file(path: &Path) -> io::Result<()> {
     let opened = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     match opened {
         Ok(_) => Ok(()),

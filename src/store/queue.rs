@@ -18,6 +18,8 @@ use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, Verdict};
 const EVENTS: usize = 4_096;
 /// How many probe results may wait: eight seconds of 2,000 a second.
 const PROBES: usize = 16_384;
+/// How many looks may wait.
+const LOOKS: usize = 1_024;
 
 /// Called by the writer once a recovery is on disk; dropped uncalled when the store closes without having written it.
 pub type Done = Box<dyn FnOnce() + Send>;
@@ -39,6 +41,9 @@ pub struct Progress {
     /// The state, as the engine wrote it.
     pub state: String,
 }
+
+/// Whose look it was: the name by which the person is known, and the user's number.
+pub(super) type Looker = (String, u32);
 
 /// The last word on one path.
 pub(super) enum Kept {
@@ -76,6 +81,8 @@ pub(super) struct Batch {
     pub(super) events: VecDeque<Arc<Event>>,
     pub(super) probes: VecDeque<Sample>,
     pub(super) status: Option<StatusFile>,
+    /// When people last looked.
+    pub(super) looks: BTreeMap<Looker, DateTime<Utc>>,
     /// How long raw probe results, and one-minute rows, are kept from now on.
     pub(super) retention: Option<(Duration, Duration)>,
     /// Probes and events that found no room since the last batch.
@@ -91,6 +98,7 @@ impl Batch {
             && self.events.is_empty()
             && self.probes.is_empty()
             && self.status.is_none()
+            && self.looks.is_empty()
             && self.retention.is_none()
     }
 
@@ -105,6 +113,11 @@ impl Batch {
         self.events.append(&mut later.events);
         self.probes.append(&mut later.probes);
         self.dropped += later.dropped + trim(&mut self.events, EVENTS) + trim(&mut self.probes, PROBES);
+        self.looks.append(&mut later.looks);
+        // Whoever attaches under ever new names only loses what others looked at.
+        while self.looks.len() > LOOKS {
+            self.looks.pop_first();
+        }
         if later.status.is_some() {
             self.status = later.status;
         }
@@ -135,7 +148,16 @@ fn trim<T>(queue: &mut VecDeque<T>, ceiling: usize) -> u64 {
 struct Waiting {
     batch: Batch,
     order: u64,
+    /// Something waits that is not to gather.
+    urgent: bool,
     closing: bool,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Batch {
+        self.urgent = false;
+        std::mem::take(&mut self.batch)
+    }
 }
 
 /// The queue between the engine and the writer.
@@ -160,13 +182,15 @@ impl Queue {
         }
         waiting.batch.recoveries.push_back(Closing { record, after, done, order });
         waiting.batch.settle();
+        waiting.urgent = true;
         drop(waiting);
         self.changed.notify_one();
     }
 
-    pub(super) fn progress(&self, progress: Progress) {
+    pub(super) fn progress(&self, progress: Progress, urgent: bool) {
         self.put(|waiting| {
             waiting.order += 1;
+            waiting.urgent |= urgent;
             let order = waiting.order;
             waiting.batch.saw(progress.at);
             let key = (progress.component_id.clone(), progress.path.clone());
@@ -209,23 +233,34 @@ impl Queue {
         });
     }
 
+    pub(super) fn look(&self, looker: Looker, at: DateTime<Utc>) {
+        self.put(|waiting| {
+            waiting.batch.saw(at);
+            waiting.batch.looks.insert(looker, at);
+            if waiting.batch.looks.len() > LOOKS {
+                waiting.batch.looks.pop_first();
+            }
+        });
+    }
+
     pub(super) fn close(&self) {
         self.lock().closing = true;
         self.changed.notify_all();
     }
 
-    /// Wakes the writer only when it may be asleep for want of anything to do.
+    /// Wakes the writer only when it may be asleep for want of anything to do, or gathers and is not to any more.
     fn put(&self, change: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.lock();
-        let idle = waiting.batch.is_empty();
+        let (idle, was_urgent) = (waiting.batch.is_empty(), waiting.urgent);
         change(&mut waiting);
+        let wakes = idle || (waiting.urgent && !was_urgent);
         drop(waiting);
-        if idle {
+        if wakes {
             self.changed.notify_one();
         }
     }
 
-    /// Waits for the next batch: at once for a recovery, else what gathers in `gather` after the first; `None` when the
+    /// Waits for the next batch: at once for what is urgent, a recovery above all, else what gathers in `gather` after the first; `None` when the
     /// store closes and nothing is left.
     pub(super) fn take(&self, gather: Duration) -> Option<Batch> {
         let waiting = self.lock();
@@ -235,14 +270,12 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner);
         let (mut waiting, _) = self
             .changed
-            .wait_timeout_while(waiting, gather, |waiting| {
-                waiting.batch.recoveries.is_empty() && !waiting.closing
-            })
+            .wait_timeout_while(waiting, gather, |waiting| !waiting.urgent && !waiting.closing)
             .unwrap_or_else(PoisonError::into_inner);
         if waiting.batch.is_empty() && waiting.closing {
             return None;
         }
-        Some(std::mem::take(&mut waiting.batch))
+        Some(waiting.take())
     }
 
     /// Waits before a retry; returns whether the store closes. What came meanwhile is taken by [`Queue::drain`].
@@ -257,6 +290,6 @@ impl Queue {
 
     /// Whatever waits now.
     pub(super) fn drain(&self) -> Batch {
-        std::mem::take(&mut self.lock().batch)
+        self.lock().take()
     }
 }

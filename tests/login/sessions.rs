@@ -101,26 +101,6 @@ async fn a_failing_renewal_shows_only_when_the_token_has_ended() {
     assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
 }
 
-/// A client whose secret was rotated keeps its token to the end: until then nobody is blind.
-#[tokio::test]
-async fn a_renewal_that_is_refused_leaves_the_token_in_use() {
-    let (cloud, secrets) = (Cloud::start(), Secrets::new());
-    let config = with_components(&cloud.platform("cloud", &secrets, ""), 1);
-    let (session, journeys) = begin(&config, &clock());
-    assert_eq!(judge(&journeys[0]).await.verdict, Verdict::Up);
-    cloud.set(Mood::refuses());
-    pass_time(Duration::from_secs(3600 * 86 / 100)).await;
-    for attempt in 2..5 {
-        until("a refused renewal", || cloud.logins() == attempt).await;
-        // The answer is on its way to the session.
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        assert_eq!((session.standing(), judge(&journeys[0]).await.verdict), (Standing::Ok, Verdict::Up));
-        pass_time(Duration::from_secs(67)).await;
-    }
-    pass_time(Duration::from_secs(400)).await;
-    assert!(failing(&session).await.contains("the credentials are refused"));
-}
-
 /// A revoked token must cost one login, not one for each probe, and no probe its verdict or its latency.
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_for_all() {

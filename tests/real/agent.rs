@@ -29,10 +29,11 @@ pub(crate) fn warroom(config: &Path, data: &Path) -> Command {
 
 /// `warroom agent`, ended by its id when this is dropped.
 pub(crate) struct Agent {
-    child: Child,
+    pub(crate) child: Child,
     events: Receiver<Value>,
     words: PathBuf,
-    last: Vec<Value>,
+    /// Every event that was waited for or passed over so far.
+    pub(crate) last: Vec<Value>,
 }
 
 impl Agent {
