@@ -18,6 +18,7 @@ use super::{
     diagnosis::Diagnosis,
     event::{ActEvent, ClockEvent, ConfigEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
     history::{History, Pattern},
+    time::rfc3339_millis,
 };
 
 /// How many notable events are kept for the events panel.
@@ -41,6 +42,7 @@ pub struct Picture {
     /// The last events that a person would want to read, newest last; probes are not among them.
     pub notable: VecDeque<Arc<Event>>,
     /// When the last event was emitted.
+    #[serde(with = "rfc3339_millis::option")]
     pub last_event_at: Option<DateTime<Utc>>,
     /// What the last examination of the whole chain found.
     #[serde(default)]
@@ -63,6 +65,7 @@ pub struct ComponentPicture {
     /// The confirmed phase.
     pub phase: Phase,
     /// When the last probe ended.
+    #[serde(with = "rfc3339_millis::option")]
     pub probed_at: Option<DateTime<Utc>>,
     /// The health step's last latency in milliseconds.
     pub latency_ms: Option<f64>,
@@ -95,6 +98,7 @@ pub struct Acknowledged {
     /// Who.
     pub who: Person,
     /// Since when.
+    #[serde(with = "rfc3339_millis")]
     pub at: DateTime<Utc>,
 }
 
@@ -102,6 +106,7 @@ pub struct Acknowledged {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlatformPicture {
     /// Until when it asked us to wait.
+    #[serde(with = "rfc3339_millis::option")]
     pub throttled_until: Option<DateTime<Utc>>,
     /// Whether it answers 429.
     pub throttled: bool,
@@ -226,7 +231,9 @@ impl Picture {
                 };
             }
             Event::Diagnosis(diagnosis) => self.diagnosis = Some(diagnosis.clone()),
-            Event::Act(act) => self.apply_act(act),
+            Event::Act(act) => {
+                self.apply_act(act);
+            }
             Event::Presence(presence) => self.present.clone_from(&presence.present),
             Event::Config(config) => self.config = Some(config.clone()),
             Event::Notice(notice) => {
@@ -276,6 +283,18 @@ impl Picture {
         }));
         let surplus = self.notable.len().saturating_sub(NOTABLE);
         self.notable.drain(..surplus);
+    }
+
+    /// Takes up what people said of outages that are still open, oldest first, after those were taken up; says whether any
+    /// belongs to one.
+    pub fn remember_acknowledgements(&mut self, events: &[Arc<Event>]) -> bool {
+        let mut any = false;
+        for event in events {
+            if let Event::Act(act) = &**event {
+                any |= self.apply_act(act);
+            }
+        }
+        any
     }
 
     /// The rolling compliance of one component; `None` is *no data*.
@@ -332,14 +351,17 @@ impl Picture {
         component.pattern.add(probe.verdict);
     }
 
-    fn apply_act(&mut self, act: &ActEvent) {
+    /// Says whether it changed anything.
+    fn apply_act(&mut self, act: &ActEvent) -> bool {
         if let Command::Acknowledge { component_id, outage_id } = &act.act
             && let Some(component) = self.component_mut(component_id)
             && component.outage.as_ref().is_some_and(|outage| outage.id == *outage_id)
         {
             component.acknowledged =
                 Some(Acknowledged { outage_id: outage_id.clone(), who: act.who.clone(), at: act.at });
+            return true;
         }
+        false
     }
 }
 
