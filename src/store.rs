@@ -15,6 +15,7 @@ mod queue;
 mod reader;
 mod rollup;
 mod salvage;
+pub mod share;
 pub mod status;
 pub mod survey;
 mod tables;

@@ -116,7 +116,10 @@ impl Bound {
         let own = |mode| fs::set_permissions(&self.path, fs::Permissions::from_mode(mode));
         own(0o600)?;
         let Some(group) = group else { return Ok(()) };
-        std::os::unix::fs::chown(&self.path, None, Some(group))?;
+        // The sandbox of a service forbids the call, also where it would change nothing.
+        if fs::symlink_metadata(&self.path)?.gid() != group {
+            std::os::unix::fs::chown(&self.path, None, Some(group))?;
+        }
         own(0o660)
     }
 }

@@ -147,8 +147,13 @@ fn first_signal(
             tokio::select! {
                 _ = interrupt.recv() => break 2,
                 _ = terminate.recv() => break 15,
-                // An engine that is gone has nothing to reload; its end is on the way.
-                _ = hang_up.recv() => drop(remote.reload()),
+                _ = hang_up.recv() => {
+                    if let Some(manager) = &manager {
+                        manager.reloading();
+                    }
+                    // An engine that is gone has nothing to reload; its end is on the way.
+                    let _ = remote.reload();
+                }
             }
         };
         told::ending(number);

@@ -1,6 +1,10 @@
 //! What several subcommands do before they begin: find and read the config, take the data folder, make a runtime.
 
-use std::{path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -9,7 +13,7 @@ use super::{Exit, Failure, Global, Output};
 use crate::{
     clock::{Clock, SystemClock},
     config::{self, Loaded, model::Config},
-    store::{Holder, Lock, LockError, folder},
+    store::{self, Holder, Lock, LockError, folder},
 };
 
 /// The config that the options and the environment name; `None` where there is none at all.
@@ -48,12 +52,14 @@ pub(super) struct Held {
 
 /// Takes the data folder for an engine of this process, which will measure what a config says.
 pub(super) fn hold(folder: PathBuf, config: &Config) -> Result<Held, Failure> {
-    folder::prepare(&folder, group(config)?).map_err(Failure::wrong_use)?;
+    let group = group(config)?;
+    folder::prepare(&folder, group).map_err(Failure::wrong_use)?;
     let holder = Holder::this(SystemClock.wall(), config.source.as_deref());
     let lock = Lock::acquire(&folder, &holder).map_err(|error| match error {
         LockError::Held { .. } => Failure::wrong_use(error),
         LockError::File { .. } => Failure::cannot_go_on(error),
     })?;
+    share(&folder, group);
     Ok(Held { folder, _lock: lock })
 }
 
@@ -72,6 +78,18 @@ fn group(config: &Config) -> Result<Option<u32>, Failure> {
         ))
     })?;
     Ok(Some(group.gid()))
+}
+
+/// Lets the members of a group read what the engine writes, or nobody. Where that cannot be it is said, and measuring goes
+/// on.
+fn share(folder: &Path, group: Option<u32>) {
+    if let Err(error) = store::share::share(folder, group) {
+        tracing::warn!(
+            "the data folder {} cannot be set to be read by the group of `[agent]` alone, or by nobody ({error}): let the engine \
+             run as the folder's owner and in that group (`Group=` of a service)",
+            folder.display()
+        );
+    }
 }
 
 /// The runtime that the engine lives in: one thread, because what it does is waiting, and handing each probe from thread to

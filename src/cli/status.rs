@@ -1,5 +1,7 @@
 //! `warroom status`: one line that says how things stand.
 
+mod prompt;
+
 use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,8 +11,9 @@ use super::{Exit, Failure, Global, Outcome, Output};
 use crate::{
     attach::wire::SOCKET,
     clock::{Clock, SystemClock},
+    console::symbols,
     domain::{
-        Phase, Verdict,
+        Attached, Phase, Role, Verdict,
         record::{ClockState, Mode},
     },
     store::{
@@ -24,18 +27,28 @@ const STALE: TimeDelta = TimeDelta::seconds(60);
 
 /// Says in one line how things stand.
 ///
-/// The worst state, the open outages, the drill, the mode, as the data folder's engine last told them. Exit 0 when every component is up; 1 otherwise, when one
+/// The worst state, the open outages and who looks after them, the drill, the mode, who is here, as the data folder's engine last told them. Exit 0 when every component is up; 1 otherwise, when one
 /// cannot be seen (blind), and when no engine runs.
+///
+/// With --prompt it is a few characters for a shell's prompt: ✗1 00:37 (one outage, for so long), ◐ (degraded, failed over or recovering), ◌3 (three cannot be seen), ●12 (all
+/// twelve are up), ? (nobody says anything; after ●12: the clock is unsafe, nothing is measured). With --ascii too: X, ~, o, *.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   warroom status
   warroom status --json | jq .outages
-  warroom status > /dev/null || page-me")]
+  warroom status > /dev/null || page-me
+  PS1='$(warroom status --prompt 2> /dev/null) \\w \\$ '     # bash; asks anew for every prompt")]
 pub struct Args {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// Print a few characters for a shell's prompt, without a line break.
+    #[arg(long, conflicts_with = "json")]
+    pub prompt: bool,
+    /// With --prompt, print ASCII characters alone.
+    #[arg(long, requires = "prompt")]
+    pub ascii: bool,
 }
 
 /// What is printed with `--json`.
@@ -77,7 +90,11 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             believe(&holder, file, SystemClock.wall())
         }
     };
-    let written = if args.json {
+    let written = if args.prompt {
+        let symbols = if args.ascii { &symbols::ASCII } else { &symbols::UNICODE };
+        let short = prompt::prompt(engine, status.as_ref(), symbols, SystemClock.wall());
+        output.results().write_all(short.as_bytes())
+    } else if args.json {
         output.json(&Report { engine, status: status.as_ref() })
     } else if engine == Engine::None {
         output.line(&format!("no engine works on {}", folder.display()))
@@ -134,6 +151,9 @@ fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
             outage.since.format("%H:%M:%SZ"),
             outage.rto_used_percentage
         );
+        if let Some(who) = &outage.acknowledged_by {
+            let _ = write!(line, ", acknowledged by {who}");
+        }
     }
     line +=
         &status.drill.as_ref().map_or_else(|| " · no drill".to_owned(), |drill| format!(" · drill {drill}"));
@@ -144,11 +164,38 @@ fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
     if status.clock == ClockState::Unsafe {
         line += " · CLOCK UNSAFE";
     }
+    line += &here(&status.present);
     for notice in &status.notices {
         line += " · ";
         line += notice;
     }
     line
+}
+
+/// How many people are named, each once.
+const NAMED: usize = 5;
+
+/// Who is here, in the order in which they came.
+fn here(present: &[Attached]) -> String {
+    let mut people: Vec<(String, Role)> = Vec::new();
+    for console in present {
+        let name = console.who.to_string();
+        match people.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, role)) => *role = (*role).max(console.role),
+            None => people.push((name, console.role)),
+        }
+    }
+    if people.is_empty() {
+        return String::new();
+    }
+    let named: Vec<_> = people
+        .iter()
+        .take(NAMED)
+        .map(|(name, role)| if *role == Role::Watch { format!("{name} (watches)") } else { name.clone() })
+        .collect();
+    let more = people.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(" · here: {}{more}", named.join(", "))
 }
 
 /// What an outage is called: as bad as it is, and once it goes on, how far it has come.
@@ -173,9 +220,9 @@ fn worst(status: &StatusFile) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ComponentId, Percent};
+    use crate::domain::{ComponentId, Percent, Person};
 
-    fn status(at: DateTime<Utc>) -> StatusFile {
+    pub(super) fn status(at: DateTime<Utc>) -> StatusFile {
         StatusFile {
             at,
             pid: 7,
@@ -193,12 +240,41 @@ mod tests {
                 verdict: Verdict::Degraded,
                 since: at,
                 rto_used_percentage: Percent::new(42.0),
+                acknowledged_by: None,
             }],
             drill: None,
             mode: Mode::Alerting,
             clock: ClockState::Ok,
             notices: vec!["the disk is full".to_owned()],
+            config_refused: false,
+            present: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_line_says_who_is_here_and_who_looks_after_an_outage() {
+        let at = DateTime::UNIX_EPOCH;
+        let mut status = status(at);
+        status.outages[0].acknowledged_by = Some("anna".to_owned());
+        let console = |id, login: &str, role| Attached {
+            id,
+            who: Person { uid: 7, login: login.to_owned(), behind: None },
+            role,
+            since: at,
+            terminal: None,
+            from: None,
+            is_host: false,
+        };
+        status.present = vec![
+            console(1, "anna", Role::Watch),
+            console(2, "bo", Role::Watch),
+            console(3, "anna", Role::Operate),
+        ];
+        let line = words(&status);
+        assert!(line.contains("(42.0 % of RTO), acknowledged by anna"), "{line}");
+        assert!(line.contains(" · here: anna, bo (watches) · the disk"), "{line}");
+        status.present = (0..7).map(|id| console(id, &format!("p{id}"), Role::Operate)).collect();
+        assert!(words(&status).contains("here: p0, p1, p2, p3, p4 and 2 more"));
     }
 
     fn holder(pid: u32) -> Holder {

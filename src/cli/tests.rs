@@ -248,7 +248,7 @@ fn a_recovery_that_cannot_be_read_is_said_after_the_rest() {
 #[test]
 fn status_without_an_engine_says_so_and_with_one_repeats_its_word() {
     let (folder, global, lock) = folder_with(0);
-    let args = status::Args { json: true };
+    let args = status::Args { json: true, prompt: false, ascii: false };
     let run = || captured(|output| status::run(&global, &args, output));
     assert_eq!(run(), (Exit::NotGood, "{\"engine\":\"starting\"}\n".to_owned(), String::new()));
 

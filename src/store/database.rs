@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{Settings, StoreError, filesystem, health, salvage};
+use super::{Settings, StoreError, filesystem, health, salvage, share};
 
 /// The database's name in the data folder.
 pub(super) const FILE: &str = "warroom.db";
@@ -92,6 +92,8 @@ impl Database {
         let making = folder.join(MAKING);
         let made = remove(&making)
             .and_then(|()| private_file(&making))
+            .and_then(|()| fs::File::open(&making))
+            .map(|making| share::follow(folder, &making))
             .map_err(|source| StoreError::File { path: making.clone(), source })
             .and_then(|()| Self::make_anew(&making, settings, &kept))
             .and_then(|()| {
@@ -221,7 +223,7 @@ pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result
 }
 
 /// Creates the file for oneself alone; `SQLite` gives its journal files the same mode.
-fn private_file(path: &Path) -> io::Result<()> {
+pub(super) fn private_file(path: &Path) -> io::Result<()> {
     let opened = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     match opened {
         Ok(_) => Ok(()),

@@ -13,8 +13,9 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::share;
 use crate::domain::{
-    ComponentId, Percent, Phase, Picture, Verdict, compliance,
+    Attached, ComponentId, Percent, Phase, Picture, Verdict, compliance,
     picture::{ComponentPicture, PlatformPicture},
     record::{ClockState, Mode},
     roster::ComponentCard,
@@ -61,6 +62,12 @@ pub struct StatusFile {
     pub clock: ClockState,
     /// What a person must know about warroom itself.
     pub notices: Vec<String>,
+    /// Whether the config that was last read again was refused, so that an older one is in force; a notice says why.
+    #[serde(default)]
+    pub config_refused: bool,
+    /// The consoles that are attached, in the order in which they came.
+    #[serde(default)]
+    pub present: Vec<Attached>,
 }
 
 /// An outage that is open.
@@ -81,6 +88,9 @@ pub struct OpenOutage {
     pub since: DateTime<Utc>,
     /// How much of the target it has provably used.
     pub rto_used_percentage: Percent,
+    /// Who looks after it.
+    #[serde(default)]
+    pub acknowledged_by: Option<String>,
 }
 
 impl StatusFile {
@@ -106,6 +116,7 @@ impl StatusFile {
                     verdict: outage.verdict,
                     since: outage.t_detect,
                     rto_used_percentage: compliance::rto_used(outage.elapsed(), card.target_rto),
+                    acknowledged_by: component.acknowledged.as_ref().map(|known| known.who.to_string()),
                 })
             })
             .collect();
@@ -127,6 +138,8 @@ impl StatusFile {
             mode: Mode::Alerting,
             clock: picture.clock.as_ref().map_or(ClockState::Unknown, |clock| clock.state),
             notices: failing.chain(picture.notices.values().map(|notice| notice.text.clone())).collect(),
+            config_refused: picture.config.as_ref().is_some_and(|config| !config.loaded),
+            present: picture.present.clone(),
         }
     }
 
@@ -176,6 +189,7 @@ pub fn write(folder: &Path, status: &StatusFile) -> io::Result<()> {
     let written = (|| {
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        share::follow(folder, &file);
         let mut text = serde_json::to_vec(status).map_err(io::Error::other)?;
         text.push(b'\n');
         file.write_all(&text)?;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     agent::{PATIENCE, data, warroom},
-    answer, well,
+    answer, well, write_config,
 };
 
 /// Hears what a service says of itself.
@@ -92,6 +92,39 @@ fn the_manager_hears_when_it_is_ready_how_it_is_and_when_it_ends() {
     let (stopping, _) = manager.until("STOPPING=1", |line| line == "STOPPING=1");
     assert!(stopping.contains("STATUS=ending"), "{stopping}");
     assert_eq!(service.0.wait().unwrap().code(), Some(143));
+}
+
+/// `systemctl reload` of a `notify-reload` unit waits for both words, and for ever without the second.
+#[test]
+fn the_manager_hears_of_a_reload_from_its_beginning_to_its_end_however_it_ends() {
+    let (_platform, folder) = well();
+    let manager = Manager::listen(folder.path());
+    let service = Service::start(folder.path());
+    manager.until("READY=1", |line| line == "READY=1");
+    let config = folder.path().join("warroom.toml");
+    let good = std::fs::read_to_string(&config).unwrap();
+    for (text, is_good) in [(good.replace("Web front", "Web back"), true), ("nonsense".to_owned(), false)] {
+        write_config(folder.path(), &text);
+        let before = monotonic_micros();
+        service.signal(Signal::HUP);
+        let (reloading, _) = manager.until("RELOADING=1", |line| line == "RELOADING=1");
+        let told = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap();
+        let told: i64 = told.parse().unwrap();
+        assert!(
+            (before..=monotonic_micros()).contains(&told),
+            "the manager takes it for an older one: {told}"
+        );
+        manager.until("READY=1", |line| line == "READY=1");
+        if !is_good {
+            // It stands in the status, so that `systemctl status` shows it.
+            manager.until("refusal", |line| line.starts_with("STATUS=") && line.contains("config"));
+        }
+    }
+}
+
+fn monotonic_micros() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1000
 }
 
 /// A process that does not run must look dead to the manager, and alive again when it goes on.

@@ -205,3 +205,125 @@ impl Listener for Keeper {
         self.tell_status(picture, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::{clock::SystemClock, domain::event::ConfigEvent};
+
+    /// A manager of the test's own, and a keeper that tells it.
+    fn listened(watchdog: Option<Duration>) -> (tempfile::TempDir, UnixDatagram, Keeper) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let heard = UnixDatagram::bind(&path).unwrap();
+        heard.set_nonblocking(true).unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let manager = Manager::at(path.as_os_str(), watchdog, &clock).unwrap();
+        (folder, heard, Keeper::new(Arc::new(manager)))
+    }
+
+    fn all(heard: &UnixDatagram) -> String {
+        let mut all = String::new();
+        let mut message = [0; 4096];
+        while let Ok(length) = heard.recv(&mut message) {
+            all += std::str::from_utf8(&message[..length]).unwrap();
+        }
+        all
+    }
+
+    fn picture() -> Picture {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        Picture::new(Arc::clone(&crate::sim::demo(address).unwrap().roster))
+    }
+
+    fn at(seconds: i64) -> Now {
+        Now { moment: Moment::from_millis(seconds * 1000), wall: DateTime::UNIX_EPOCH }
+    }
+
+    fn refused() -> Arc<Event> {
+        let (at, who, words) = (DateTime::UNIX_EPOCH, None, Vec::new());
+        Arc::new(Event::Config(ConfigEvent { at, who, loaded: false, words }))
+    }
+
+    /// An engine that hangs goes round no more, and events of whoever else speaks are no sign of its life.
+    #[test]
+    fn only_the_engines_round_is_a_sign_of_life() {
+        let (_folder, heard, mut keeper) = listened(Some(Duration::from_secs(30)));
+        let picture = picture();
+        keeper.event(&refused());
+        assert_eq!(all(&heard), "", "it is not ready before the first round");
+        keeper.round(&picture, at(0));
+        let first = all(&heard);
+        assert!(first.starts_with("READY=1\nWATCHDOG=1\nSTATUS="), "{first}");
+        for _ in 0..100 {
+            keeper.event(&refused());
+        }
+        assert!(!all(&heard).contains("WATCHDOG"));
+        for second in 1..=60 {
+            keeper.round(&picture, at(second));
+        }
+        let signs = all(&heard).matches("WATCHDOG=1").count();
+        assert!((4..=5).contains(&signs), "twice in thirty seconds, and no more: {signs}");
+    }
+
+    #[test]
+    fn without_a_watchdog_none_is_fed_and_a_status_is_told_once() {
+        let (_folder, heard, mut keeper) = listened(None);
+        let picture = picture();
+        for second in 0..60 {
+            keeper.round(&picture, at(second));
+        }
+        let all = all(&heard);
+        assert!(!all.contains("WATCHDOG"), "{all}");
+        assert_eq!((all.matches("READY=1").count(), all.matches("STATUS=").count()), (1, 1), "{all}");
+    }
+
+    /// A component's name is text from a config: it must not speak to the manager.
+    #[test]
+    fn a_status_is_one_line() {
+        let (_folder, heard, mut keeper) = listened(None);
+        let mut picture = picture();
+        let notice = crate::domain::event::NoticeEvent {
+            at: DateTime::UNIX_EPOCH,
+            about: "x".to_owned(),
+            standing: true,
+            text: "bad\nSTOPPING=1\nx\x1b[2J".to_owned(),
+        };
+        picture.apply(&Arc::new(Event::Notice(notice)));
+        keeper.round(&picture, at(0));
+        let all = all(&heard);
+        assert!(all.contains("bad STOPPING=1 x·[2J"), "{all}");
+        assert!(!all.lines().any(|line| line == "STOPPING=1"), "{all}");
+    }
+
+    /// A manager whose queue is full must not lose the one word that everything waits for.
+    #[test]
+    fn ready_is_told_again_until_it_is_taken() {
+        let (folder, heard, mut keeper) = listened(None);
+        let path = folder.path().join("notify");
+        drop(heard);
+        keeper.round(&picture(), at(0));
+        std::fs::remove_file(&path).unwrap();
+        let heard = UnixDatagram::bind(&path).unwrap();
+        heard.set_nonblocking(true).unwrap();
+        keeper.round(&picture(), at(1));
+        assert!(all(&heard).contains("READY=1"));
+    }
+
+    #[test]
+    fn an_abstract_socket_is_found_and_anything_else_is_refused() {
+        let name = format!("warroom-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let heard = UnixDatagram::bind_addr(&address).unwrap();
+        heard.set_nonblocking(true).unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let manager = Manager::at(OsStr::new(&format!("@{name}")), None, &clock).unwrap();
+        manager.ending();
+        assert!(all(&heard).starts_with("STOPPING=1\n"));
+        assert!(Manager::at(OsStr::new("vsock:2:9999"), None, &clock).is_err());
+    }
+}

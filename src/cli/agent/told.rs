@@ -93,6 +93,8 @@ impl Told {
             // The engine's own log has the words for it.
             Event::Gap(_) => Vec::new(),
             Event::Platform(platform) if platform.login == Login::Failing => Vec::new(),
+            // The config's own event tells all of it.
+            Event::Notice(notice) if notice.about == "config" => Vec::new(),
             Event::Config(config) => config_words(config),
             event => {
                 let about = words::about(event, &self.picture);
