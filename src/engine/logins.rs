@@ -124,19 +124,19 @@ impl Logins {
     /// What there is to tell of news; nothing of a session that was replaced.
     pub(super) fn tell(&mut self, news: News, now: Now) -> Option<Told> {
         self.followers.get(&news.platform).filter(|(number, _)| *number == news.session)?;
-        let event = self.event(news.platform.clone(), news.standing, now);
+        let event = self.event(news.platform.clone(), &news.standing, now);
         Some(Told { platform: news.platform, event, complaint: news.complaint })
     }
 
     /// What there is to tell of a standing: a login that works or fails, and secrets only when they cannot be had.
-    fn event(&mut self, platform: PlatformId, standing: Standing, now: Now) -> Option<PlatformEvent> {
-        let (login, reason) = match &standing {
+    fn event(&mut self, platform: PlatformId, standing: &Standing, now: Now) -> Option<PlatformEvent> {
+        let (login, reason) = match standing {
             Standing::Pending => return None,
             Standing::Ok => (Login::Ok, None),
             Standing::Failing(reason) => (Login::Failing, Some(reason.to_string())),
         };
         let before = self.told.insert(platform.clone(), standing.clone());
-        if before.as_ref() == Some(&standing) {
+        if before.as_ref() == Some(standing) {
             return None;
         }
         if login == Login::Ok && before.is_none() && !self.with_login.contains(&platform) {

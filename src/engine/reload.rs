@@ -38,7 +38,13 @@ pub(super) struct Reloads {
     /// Who asked for the one that is under way; `None` for SIGHUP.
     who: Option<Person>,
     /// Asked for meanwhile: what is read now may be older than that.
-    again: Option<Option<Person>>,
+    again: Option<Asked>,
+}
+
+/// A request for a reading.
+struct Asked {
+    /// Who; `None` for SIGHUP.
+    by: Option<Person>,
 }
 
 /// What a reading brought.
@@ -63,7 +69,7 @@ impl Task {
     /// Begins to read the config again; where that is under way, it is done once more afterwards.
     pub(super) fn reload(&mut self, who: Option<Person>) {
         if self.reloads.under_way.is_some() {
-            self.reloads.again = Some(who);
+            self.reloads.again = Some(Asked { by: who });
             return;
         }
         let Some(source) = self.config.source.clone() else {
@@ -86,8 +92,8 @@ impl Task {
             Ok(Read::Wrong(findings)) => self.refuse(findings, who),
             Err(error) => self.refuse(vec![format!("reading it broke off: {error}")], who),
         }
-        if let Some(who) = self.reloads.again.take() {
-            self.reload(who);
+        if let Some(asked) = self.reloads.again.take() {
+            self.reload(asked.by);
         }
     }
 

@@ -268,7 +268,7 @@ impl Schedule {
         let witness = Arc::new(Witness::of(components, canary));
         let known = before.map(|before| &before.canary).filter(|known| known.is_of(canary));
         let canary = known.map_or_else(|| Canary::new(canary), Arc::clone);
-        let mut handle = start_after(heritage, members, budgets, &canary, &witness, clock, seed, out);
+        let mut handle = start_after(&heritage, members, budgets, &canary, &witness, clock, seed, out);
         handle.budgets.extend(before.into_iter().flat_map(|before| before.budgets.clone()));
         let budget = |client: &Arc<Client>| (client.platform.clone(), Arc::clone(&client.budget));
         handle.budgets.extend(clients.iter().map(budget));
@@ -304,12 +304,12 @@ fn start(
     seed: u64,
     out: mpsc::Sender<ProbeOutput>,
 ) -> ScheduleHandle {
-    start_after(Heritage::default(), members, platforms, canary, witness, clock, seed, out)
+    start_after(&Heritage::default(), members, platforms, canary, witness, clock, seed, out)
 }
 
 #[expect(clippy::too_many_arguments, reason = "each is another part of what a schedule stands on")]
 fn start_after(
-    heritage: Heritage,
+    heritage: &Heritage,
     members: Vec<Option<Member>>,
     platforms: Vec<(PlatformId, Arc<Budget>)>,
     canary: &Arc<Canary>,
@@ -333,7 +333,7 @@ fn start_after(
     let stopping = cancel.child_token();
     let begun = Instant::now();
     let origin = heritage.origin.unwrap_or(begun);
-    let phases = phases(&members, &heritage, &mut rng);
+    let phases = phases(&members, heritage, &mut rng);
     let mut seats = Vec::with_capacity(members.len());
     let mut families = Vec::new();
     let mut levers = Vec::with_capacity(members.len());

@@ -16,7 +16,8 @@ pub(super) fn leave(state: &mut State, now: Now) -> Vec<Effect> {
         && !state.was_asked(&Question::Leave, now)
     {
         let key = state.keys.ways(Action::Quit);
-        let words = format!("{who} here too, and measuring ends with this console: {key} again to quit");
+        // The key first: a long name must not push it off a narrow screen.
+        let words = format!("{key} again to quit: {who} here too, and measuring ends with this console");
         state.ask(Question::Leave, words, now);
         return Vec::new();
     }
@@ -82,7 +83,7 @@ pub(super) fn acknowledge(state: &mut State, now: Now) -> Vec<Effect> {
         let question = Question::TakeOver(outage_id.clone());
         if !state.was_asked(&question, now) {
             let key = state.keys.ways(Action::Acknowledge);
-            let words = format!("{} acknowledged {name} {when}: {key} again to take it over", known.who);
+            let words = format!("{key} again to take it over: {} acknowledged {name} {when}", known.who);
             state.ask(question, words, now);
             return Vec::new();
         }

@@ -28,6 +28,7 @@ pub struct Failing<'a> {
 }
 
 /// An outage, confirmed or still a draft.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and none follows from another")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
     /// The id that its record will carry (UUID v7).

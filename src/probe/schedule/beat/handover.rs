@@ -13,7 +13,6 @@ impl Beat {
         let soon = self.begun + self.grid.spread(self.cadence, self.siblings);
         let due = match before {
             None if pace.burst => now,
-            None => return soon,
             Some(before) if pace.burst && before.owed => now,
             Some(before) if before.owed => return soon,
             Some(before) if (before.pace.burst, before.pace.interval) == (pace.burst, pace.interval) => {
@@ -25,7 +24,7 @@ impl Beat {
                 return self.grid.next(now.max(*last + pace.interval / 2), pace.interval);
             }
             Some(_) if pace.burst => now,
-            Some(_) => return soon,
+            None | Some(_) => return soon,
         };
         self.grid.anchor_at(due);
         due

@@ -79,7 +79,7 @@ impl Bench {
         let witness = Arc::new(Witness::of(&[], &[]));
         let budgets = vec![(platform.id.clone(), Arc::clone(&budget))];
         let mut handle =
-            start_after(heritage, members, budgets, &Canary::new(&[]), &witness, &clock, 42, out);
+            start_after(&heritage, members, budgets, &Canary::new(&[]), &witness, &clock, 42, out);
         handle.probed = components.iter().map(|component| (Arc::clone(component), None)).collect();
         handle.places = components.iter().zip(0..).map(|(one, place)| (one.id.clone(), place)).collect();
         handle.budgets.insert(platform.id.clone(), budget);
