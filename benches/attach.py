@@ -5,6 +5,7 @@
                 console has its picture
   late          how late the probes started, as the agent itself says at its end, with each number of consoles
   stalled       one more row: as many consoles, half of which stopped reading after their picture
+  --flood       instead of all this: a minute of outages everywhere with two consoles open (flood.py)
   attaching     from connect() to the last byte of the first picture, with 12 and with 1,000 components
 
 The consoles are plain readers in a process of their own, which parse the first lines and count the bytes of the rest.
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 
+import flood
 import rig
 
 COMPONENTS = 200
@@ -128,11 +130,16 @@ def main():
     arguments.add_argument("--window", type=float, default=30.0, help="seconds")
     arguments.add_argument("--warmup", type=float, default=6.0, help="seconds")
     arguments.add_argument("--consoles", type=int, action="append", help="so many; may be given several times")
+    arguments.add_argument("--flood", type=float, nargs="?", const=60.0, metavar="SECONDS",
+                           help="instead: outages everywhere for so long, and what was told against what is kept")
+    arguments.add_argument("--seed", type=int, default=1, help="of the flood's outages")
     arguments.add_argument("--read", nargs=3, metavar=("FOLDER", "NUMBER", "STALLED"), help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.read:
         folder, number, stalled = options.read
         return read(folder, int(number), int(stalled))
+    if options.flood:
+        return flood.run(options)
     rig.introduce("attach", "none: the order of things is the clock's")
     wanted = options.consoles or [0, 1, 20]
     rows, done = [], {}
