@@ -12,5 +12,8 @@ pub mod access;
 pub mod client;
 pub mod peer;
 pub mod server;
+mod since;
 pub mod socket;
 pub mod wire;
+
+pub use since::since;

@@ -16,6 +16,8 @@ mod logins;
 mod past;
 mod probes;
 mod reload;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod task;
 
 use std::{

@@ -204,6 +204,11 @@ impl StoreHandle {
         });
     }
 
+    /// Keeps when a person, known by name and user number, last looked; of several at once the last one.
+    pub fn save_look(&self, person: String, uid: u32, at: DateTime<Utc>) {
+        self.queue.look((person, uid), at);
+    }
+
     /// Renews `status.json`, at most once a second; to be called at least every ten seconds while the engine works.
     pub fn save_status(&self, status: StatusFile) {
         self.queue.status(status);

@@ -15,6 +15,8 @@ mod answers;
 mod cxone;
 #[path = "login/outages.rs"]
 mod outages;
+#[path = "login/renewal.rs"]
+mod renewal;
 #[path = "login/secrecy.rs"]
 mod secrecy;
 #[path = "login/sessions.rs"]

@@ -100,6 +100,7 @@ impl Asker {
     }
 
     /// Answers a command that is not to be sent, with [`Word::Refused`].
+    #[must_use]
     pub fn refuse(&self, words: String) -> bool {
         self.feed.upgrade().map(|feed| feed.tell(Word::Refused(words))).is_some()
     }

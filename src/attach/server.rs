@@ -18,6 +18,9 @@ mod hub;
 mod limits;
 mod outbox;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},

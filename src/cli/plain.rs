@@ -11,13 +11,13 @@ use crate::{
     config::model::Config,
     console::{
         Feed,
-        plain::{self, Seen},
+        plain::{self, Known, Seen},
     },
     domain::Picture,
 };
 
 /// The longest time that a new engine may take to see everything for the first time.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// What starting, logging in and waiting for the first probe's turn take besides the probe itself.
 const BESIDE: Duration = Duration::from_secs(5);
 
@@ -61,8 +61,8 @@ struct Told<'a> {
 /// Prints the picture once. A picture is no check: 0 says that there was one, whatever it shows.
 pub(super) fn once(args: &Args, engine: Engine<'_>, feed: Feed, output: &mut Output) -> Outcome {
     let seen = plain::once(feed, engine.patience()).map_err(Failure::cannot_go_on)?;
-    let (picture, me, since) = match seen {
-        Seen::Picture { picture, me, since } => (picture, me, since),
+    let Known { picture, me, since } = match seen {
+        Seen::Known(known) => *known,
         Seen::Ended(exit) => return Ok(Exit::Signal(exit.code().saturating_sub(128))),
     };
     if args.json {

@@ -29,7 +29,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-pub use self::once::{Seen, once};
+pub use self::once::{Known, Seen, once};
 use self::{
     paper::Paper,
     printer::Printer,

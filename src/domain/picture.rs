@@ -1,5 +1,7 @@
 //! What a console shows: a fold over events, kept by the engine and followed by every console with the same function.
 
+mod reload;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -9,12 +11,14 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use self::reload::slice_of;
 use super::{
     Attached, Command, ComponentCard, ComponentId, Event, PathName, Percent, Person, Phase, PlatformId,
     RecoveryRecord, Roster, StepReport, Verdict, compliance,
     diagnosis::Diagnosis,
     event::{ActEvent, ClockEvent, ConfigEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
     history::{History, Pattern},
+    time::rfc3339_millis,
 };
 
 /// How many notable events are kept for the events panel.
@@ -38,6 +42,7 @@ pub struct Picture {
     /// The last events that a person would want to read, newest last; probes are not among them.
     pub notable: VecDeque<Arc<Event>>,
     /// When the last event was emitted.
+    #[serde(with = "rfc3339_millis::option")]
     pub last_event_at: Option<DateTime<Utc>>,
     /// What the last examination of the whole chain found.
     #[serde(default)]
@@ -60,6 +65,7 @@ pub struct ComponentPicture {
     /// The confirmed phase.
     pub phase: Phase,
     /// When the last probe ended.
+    #[serde(with = "rfc3339_millis::option")]
     pub probed_at: Option<DateTime<Utc>>,
     /// The health step's last latency in milliseconds.
     pub latency_ms: Option<f64>,
@@ -92,6 +98,7 @@ pub struct Acknowledged {
     /// Who.
     pub who: Person,
     /// Since when.
+    #[serde(with = "rfc3339_millis")]
     pub at: DateTime<Utc>,
 }
 
@@ -99,6 +106,7 @@ pub struct Acknowledged {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlatformPicture {
     /// Until when it asked us to wait.
+    #[serde(with = "rfc3339_millis::option")]
     pub throttled_until: Option<DateTime<Utc>>,
     /// Whether it answers 429.
     pub throttled: bool,
@@ -223,7 +231,9 @@ impl Picture {
                 };
             }
             Event::Diagnosis(diagnosis) => self.diagnosis = Some(diagnosis.clone()),
-            Event::Act(act) => self.apply_act(act),
+            Event::Act(act) => {
+                self.apply_act(act);
+            }
             Event::Presence(presence) => self.present.clone_from(&presence.present),
             Event::Config(config) => self.config = Some(config.clone()),
             Event::Notice(notice) => {
@@ -253,25 +263,6 @@ impl Picture {
         }
     }
 
-    /// Takes in recoveries from before that may be known already, when a longer window or another component asks for them.
-    pub fn recall(&mut self, records: impl IntoIterator<Item = Arc<RecoveryRecord>>, now: DateTime<Utc>) {
-        let mut by_component: HashMap<usize, Vec<Arc<RecoveryRecord>>> = HashMap::new();
-        for record in records {
-            if let Some(place) = self.position(&record.component_id) {
-                by_component.entry(place).or_default().push(record);
-            }
-        }
-        let window = self.roster.window;
-        for (place, mut records) in by_component {
-            let Some(component) = self.components.get_mut(place) else { continue };
-            records.extend(component.recoveries.drain(..));
-            records.sort_by(|one, other| one.t_restore_epoch.total_cmp(&other.t_restore_epoch));
-            for record in records {
-                component.keep(record, window, now);
-            }
-        }
-    }
-
     /// Takes in notable events that were kept from before this engine started, oldest first; they are shown, and change nothing else.
     ///
     /// Every start tells every component's phase: those that say nothing new are left out.
@@ -292,6 +283,18 @@ impl Picture {
         }));
         let surplus = self.notable.len().saturating_sub(NOTABLE);
         self.notable.drain(..surplus);
+    }
+
+    /// Takes up what people said of outages that are still open, oldest first, after those were taken up; says whether any
+    /// belongs to one.
+    pub fn remember_acknowledgements(&mut self, events: &[Arc<Event>]) -> bool {
+        let mut any = false;
+        for event in events {
+            if let Event::Act(act) = &**event {
+                any |= self.apply_act(act);
+            }
+        }
+        any
     }
 
     /// The rolling compliance of one component; `None` is *no data*.
@@ -348,56 +351,18 @@ impl Picture {
         component.pattern.add(probe.verdict);
     }
 
-    fn apply_act(&mut self, act: &ActEvent) {
+    /// Says whether it changed anything.
+    fn apply_act(&mut self, act: &ActEvent) -> bool {
         if let Command::Acknowledge { component_id, outage_id } = &act.act
             && let Some(component) = self.component_mut(component_id)
             && component.outage.as_ref().is_some_and(|outage| outage.id == *outage_id)
         {
             component.acknowledged =
                 Some(Acknowledged { outage_id: outage_id.clone(), who: act.who.clone(), at: act.at });
+            return true;
         }
+        false
     }
-
-    fn replace_roster(&mut self, roster: Arc<Roster>) {
-        if *self.roster == *roster {
-            return;
-        }
-        let mut fresh = Self::new(roster);
-        let old_steps = |card: &ComponentCard| {
-            let place = self.position(&card.id)?;
-            self.roster.components.get(place).map(|old| &old.steps)
-        };
-        for (place, card) in fresh.roster.components.iter().enumerate() {
-            if let Some(kept) = self.position(&card.id).and_then(|old| self.components.get(old)) {
-                let mut kept = kept.clone();
-                kept.history = kept.history.resliced(slice_of(card));
-                // What the last probe of another journey saw of its steps says nothing of these.
-                if old_steps(card) != Some(&card.steps) {
-                    kept.steps.clear();
-                }
-                fresh.components[place] = kept;
-            }
-        }
-        for (id, platform) in &mut fresh.platforms {
-            if let Some(known) = self.platforms.remove(id) {
-                *platform = known;
-            }
-            platform.stretched.retain(|late| fresh.places.contains_key(&late.component_id));
-        }
-        fresh.clock = self.clock.take();
-        fresh.notices = std::mem::take(&mut self.notices);
-        fresh.notable = std::mem::take(&mut self.notable);
-        fresh.diagnosis = self.diagnosis.take();
-        fresh.present = std::mem::take(&mut self.present);
-        fresh.config = self.config.take();
-        fresh.last_event_at = self.last_event_at;
-        *self = fresh;
-    }
-}
-
-/// How many seconds of a component's past make one slice.
-fn slice_of(card: &ComponentCard) -> u32 {
-    u32::try_from(card.cadence.as_secs()).unwrap_or(u32::MAX).max(10)
 }
 
 /// Whether a person would want to read it later.

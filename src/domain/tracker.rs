@@ -3,15 +3,12 @@
 //! Invariants: a verdict is given in the order of the ends of the component's own probes; nothing that the tracker says
 //! depends on when it is asked, only on the verdicts and their evidence.
 
+mod anew;
 mod bounds;
 mod chain;
 mod outage;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -366,32 +363,6 @@ impl Tracker {
                 self.outage = None;
                 std::mem::replace(&mut self.phase, Phase::Unobserved) != Phase::Unobserved
             }
-        }
-    }
-
-    /// The verdicts speak of something else than before: those that confirmed nothing yet, good or bad, are discarded unless
-    /// only components of `same` had failed.
-    pub(super) fn forget_unconfirmed(&mut self, same: &BTreeSet<ComponentId>) {
-        self.recent.clear();
-        match &mut self.outage {
-            Some(outage) if outage.confirmed => {
-                outage.run = None;
-                self.fall_back();
-            }
-            outage => {
-                let discarded = outage.take_if(|outage| !outage.is_only_of(same));
-                if discarded.is_some() {
-                    self.bad_run = 0;
-                }
-            }
-        }
-    }
-
-    /// Who serves is told in another way from now on.
-    pub(super) fn forget_server(&mut self) {
-        self.served = None;
-        if let Some(outage) = self.outage.as_mut().filter(|outage| outage.t_failover.is_none()) {
-            (outage.served_before, outage.served_by) = (None, None);
         }
     }
 

@@ -3,7 +3,11 @@
 //! Invariants: everything here is synchronous and never blocks; a recovery is told only once it is on disk; the same
 //! function folds events into the engine's picture as into every console's.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 
@@ -28,6 +32,9 @@ const NAME: usize = 60;
 /// In peace a component's last good probe is kept so often; older knowledge only widens bounds.
 const KEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How often it is kept that somebody still looks.
+const KEEP_LOOKS_EVERY: Duration = Duration::from_mins(1);
+
 /// How the notices of outages begin that are followed no longer.
 const OUTAGE_OF: &str = "outage of ";
 
@@ -50,6 +57,8 @@ pub(super) struct Core {
     kept: Vec<Option<Moment>>,
     /// The pace that each component was last told.
     paces: Vec<Option<Pace>>,
+    /// When each console's look was last kept, by its id.
+    looked: BTreeMap<u64, Moment>,
     /// Recoveries that are on their way to the disk.
     unstored: usize,
     status_changed: bool,
@@ -101,6 +110,7 @@ impl Core {
             correction: TimeDelta::zero(),
             kept: vec![None; number],
             paces: vec![None; number],
+            looked: BTreeMap::new(),
             unstored: 0,
             status_changed: true,
             deadline: None,
@@ -139,6 +149,12 @@ impl Core {
         }
         for event in self.measurement.initial_events(now) {
             self.publish(event);
+        }
+        // Only now are the outages open again to which they belong.
+        if self.picture.remember_acknowledgements(&past.acknowledgements) {
+            for listener in &mut self.listeners {
+                listener.picture(&self.picture);
+            }
         }
         for text in past.notices {
             self.notice(now, "the past", true, text);
@@ -198,6 +214,7 @@ impl Core {
             (0..self.paces.len()).filter(|place| self.measurement.is_troubled(*place)).collect();
         let paces = open.into_iter().flat_map(|place| self.repace(place, now.moment)).collect();
         self.save_status(now);
+        self.keep_looks(false, now);
         for listener in &mut self.listeners {
             listener.round(&self.picture, now);
         }
@@ -344,6 +361,7 @@ impl Core {
     pub(super) fn attached(&mut self, console: Attached, now: Now) {
         let mut present = self.picture.present.clone();
         present.push(console.clone());
+        self.looked.insert(console.id, now.moment);
         let change = Presence::Attached;
         self.publish(Event::Presence(PresenceEvent { at: now.wall, change, console, present }));
     }
@@ -353,8 +371,21 @@ impl Core {
         let mut present = self.picture.present.clone();
         let Some(place) = present.iter().position(|console| console.id == id) else { return };
         let console = present.remove(place);
+        self.looked.remove(&id);
+        self.store.save_look(console.who.key().to_owned(), console.who.uid, now.wall);
         let change = Presence::Detached;
         self.publish(Event::Presence(PresenceEvent { at: now.wall, change, console, present }));
+    }
+
+    /// Keeps when those who are here last looked: every minute, so that a kill forgets no more, or all `at_once`.
+    fn keep_looks(&mut self, at_once: bool, now: Now) {
+        for console in &self.picture.present {
+            let last = self.looked.entry(console.id).or_insert(now.moment);
+            if at_once || now.moment.since(*last) >= KEEP_LOOKS_EVERY {
+                *last = now.moment;
+                self.store.save_look(console.who.key().to_owned(), console.who.uid, now.wall);
+            }
+        }
     }
 
     /// Hands the picture to every listener that asked for it.
@@ -366,8 +397,9 @@ impl Core {
         }
     }
 
-    /// Keeps every component's state, before the end.
+    /// Keeps every component's state and every look, before the end.
     pub(super) fn keep_all(&mut self, now: Now) {
+        self.keep_looks(true, now);
         for place in 0..self.kept.len() {
             self.keep(place, true, now);
         }

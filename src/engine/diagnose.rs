@@ -75,7 +75,11 @@ pub async fn diagnose(examined: Examined, mut findings: Vec<Finding>) -> Diagnos
     // These end by themselves, with what they have begun cleaned up.
     findings.extend(steps::examine(&config, &clients, &clock, beside, &stop).await);
     let after = async {
-        tokio::join!(time::examine(&config, &clients, &clock, random.u64(..)), machine::disk(folder, &clock))
+        let group = config.agent.group.clone();
+        tokio::join!(
+            time::examine(&config, &clients, &clock, random.u64(..)),
+            machine::disk(folder, group, &clock)
+        )
     };
     if let Some((time, disk)) = stop.run_until_cancelled(after).await {
         findings.extend(time);

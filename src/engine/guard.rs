@@ -32,6 +32,7 @@ use crate::{
         record::ClockState,
         time::Now,
     },
+    platform::dates::endpoint,
     probe::Client,
 };
 
@@ -102,7 +103,9 @@ impl ClockWatch {
 
     /// Whether another config asks other sources, or asks them otherwise.
     pub(super) fn asks_otherwise(old: &Config, new: &Config) -> bool {
-        old.clock != new.clock || old.platforms != new.platforms || old.components != new.components
+        let endpoints =
+            |config: &Config| -> Vec<_> { config.platforms.keys().map(|id| endpoint(config, id)).collect() };
+        old.clock != new.clock || old.platforms != new.platforms || endpoints(old) != endpoints(new)
     }
 
     /// Goes on with another config: what is known of the clock stays known until its sources grow silent or say otherwise.

@@ -21,6 +21,8 @@ pub(super) struct Past {
     pub(super) kept: Vec<(ComponentId, Kept)>,
     pub(super) recoveries: Vec<Arc<RecoveryRecord>>,
     pub(super) events: Vec<Arc<Event>>,
+    /// Who said that they look after an outage, oldest first; read only where one may still be open.
+    pub(super) acknowledgements: Vec<Arc<Event>>,
     /// What was told last of the clock's own alert.
     pub(super) clock_alert: Option<AlertState>,
     /// What could not be taken up, and why.
@@ -61,6 +63,12 @@ impl Past {
                 "what was measured when the last engine ended cannot be read ({error}); an outage that was open begins anew \
                  with the next probes"
             )),
+        }
+        if past.kept.iter().any(|(_, kept)| kept.is_open()) {
+            past.acknowledgements = match reader.acknowledgements() {
+                Ok(events) => past.readable("acknowledgements", events),
+                Err(error) => past.readable("acknowledgements", std::iter::once(Err(error))),
+            };
         }
         past
     }

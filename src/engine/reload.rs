@@ -162,8 +162,8 @@ impl Task {
             old.components == new.components && old.platforms == new.platforms && old.canary == new.canary;
         if !is_probed_alike {
             probes.go_on(new, &self.logins, &self.clock, self.seed);
-            probes.set_paces(paces);
         }
+        probes.set_paces(paces);
         if ClockWatch::asks_otherwise(old, new) {
             self.watch.reload(new, self.seed);
         }

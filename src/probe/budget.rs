@@ -15,6 +15,7 @@
 
 mod allowance;
 mod clerk;
+mod handover;
 mod purse;
 mod queue;
 mod riders;
@@ -167,34 +168,6 @@ impl Budget {
             probes: 0,
         };
         Arc::new(Self { inner: Mutex::new(inner), news: Notify::new() })
-    }
-
-    /// Another schedule goes on with this budget: what was sent and what the platform said stays in force, and whoever of
-    /// the old one waits goes away empty-handed. `place` says where a component stands now; `is_elsewhere` whether the
-    /// platform itself is another one, whose word the old one's is not. Says whether it was told to be throttled or stretched.
-    pub(crate) fn take_over(
-        &self,
-        rate: Option<Rate>,
-        is_elsewhere: bool,
-        place: impl Fn(usize) -> Option<usize>,
-    ) -> bool {
-        let mut inner = self.lock();
-        if inner.window.rate() != rate {
-            inner.window.set_rate(rate);
-            (inner.next_start, inner.pace) = (None, Duration::ZERO);
-        }
-        inner.queue = Queue::default();
-        inner.riders = Riders::default();
-        let was_throttled = inner.throttle.until().is_some();
-        let was_stretched = inner.stretches.reseat(place);
-        if is_elsewhere {
-            inner.throttle = Throttle::new(0);
-            inner.allowance.forget();
-            inner.told = None;
-        }
-        drop(inner);
-        self.news.notify_waiters();
-        was_throttled || was_stretched
     }
 
     /// Feeds the jitter of its waits.

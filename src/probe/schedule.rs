@@ -4,6 +4,7 @@
 //! of one component are sent in the order of their ends.
 
 mod beat;
+mod beside;
 mod grid;
 mod heritage;
 mod lateness;
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -25,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    budget::{Budget, Clerk, Purse, Stretch, Tidings},
+    budget::{Budget, Purse, Stretch},
     client::Client,
     doubt::{Canary, Sights, Witness},
     journey::{Gate, Journey, Judged, Leftovers, Order, Signals},
@@ -37,14 +38,12 @@ use crate::{
     platform::{Credentials, Session},
 };
 use beat::Beat;
+use beside::{serve_budget, watch_canary};
 use grid::Grid;
 use heritage::{Heritage, Seat, Traced};
 use lateness::Lateness;
 pub use lateness::LatenessSnapshot;
 use seats::{family, phases};
-
-/// How often the canaries are looked at in peace.
-const CANARY_EVERY: Duration = Duration::from_mins(1);
 
 /// How long clean-up under way is waited for at the end: the whole process is to be gone within a second.
 const CLEAN_UP_GRACE: Duration = Duration::from_millis(700);
@@ -401,49 +400,6 @@ fn start_after(
         cancel,
         tasks,
         _out: out,
-    }
-}
-
-/// Gives the starts of one platform away and tells how its budget stands.
-async fn serve_budget(was_told: bool, platform: Arc<Shared>, out: mpsc::Sender<ProbeOutput>) {
-    let budget = Arc::clone(&platform.budget);
-    let clerk = if was_told { Clerk::after_another(budget) } else { Clerk::new(budget) };
-    clerk
-        .run(|Tidings { throttled, wait, stretched }| {
-            let platform = platform.id.clone();
-            out.send(ProbeOutput::Budget { platform, throttled, retry_after: wait, stretched })
-                .map(|sent| sent.is_ok())
-        })
-        .await;
-}
-
-/// A canary that fails while a platform answers is told of and ignored, until it answers again.
-async fn watch_canary(
-    canary: Arc<Canary>,
-    sights: Arc<Sights>,
-    clock: SharedClock,
-    out: mpsc::Sender<ProbeOutput>,
-) {
-    loop {
-        let changed = canary.review(&sights, || clock.moment()).await;
-        let Some(standing) = changed else {
-            tokio::select! {
-                () = canary.accused() => {}
-                () = tokio::time::sleep(CANARY_EVERY) => {}
-            }
-            continue;
-        };
-        let names = canary.names();
-        let text = if standing {
-            format!(
-                "no canary answers although a platform does: {names}; it is ignored, mend `[runner] canary`"
-            )
-        } else {
-            format!("the canary answers again: {names}")
-        };
-        if out.send(ProbeOutput::Notice { about: "canary", standing, text }).await.is_err() {
-            return;
-        }
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) const FILE: &str = "warroom.db";
 /// How long a statement waits for another process's short lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The migrations, oldest first; a number is never used twice.
-const MIGRATIONS: [(&str, &str); 1] = [("V1__ground", include_str!("migrations/V1__ground.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("V1__ground", include_str!("migrations/V1__ground.sql")),
+    ("V2__looks", include_str!("migrations/V2__looks.sql")),
+];
 
 /// How `SQLite` makes a transaction whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,8 @@ use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, Verdict};
 const EVENTS: usize = 4_096;
 /// How many probe results may wait: eight seconds of 2,000 a second.
 const PROBES: usize = 16_384;
+/// How many looks may wait.
+const LOOKS: usize = 1_024;
 
 /// Called by the writer once a recovery is on disk; dropped uncalled when the store closes without having written it.
 pub type Done = Box<dyn FnOnce() + Send>;
@@ -39,6 +41,9 @@ pub struct Progress {
     /// The state, as the engine wrote it.
     pub state: String,
 }
+
+/// Whose look it was: the name by which the person is known, and the user's number.
+pub(super) type Looker = (String, u32);
 
 /// The last word on one path.
 pub(super) enum Kept {
@@ -76,6 +81,8 @@ pub(super) struct Batch {
     pub(super) events: VecDeque<Arc<Event>>,
     pub(super) probes: VecDeque<Sample>,
     pub(super) status: Option<StatusFile>,
+    /// When people last looked.
+    pub(super) looks: BTreeMap<Looker, DateTime<Utc>>,
     /// How long raw probe results, and one-minute rows, are kept from now on.
     pub(super) retention: Option<(Duration, Duration)>,
     /// Probes and events that found no room since the last batch.
@@ -91,6 +98,7 @@ impl Batch {
             && self.events.is_empty()
             && self.probes.is_empty()
             && self.status.is_none()
+            && self.looks.is_empty()
             && self.retention.is_none()
     }
 
@@ -105,6 +113,11 @@ impl Batch {
         self.events.append(&mut later.events);
         self.probes.append(&mut later.probes);
         self.dropped += later.dropped + trim(&mut self.events, EVENTS) + trim(&mut self.probes, PROBES);
+        self.looks.append(&mut later.looks);
+        // Whoever attaches under ever new names only loses what others looked at.
+        while self.looks.len() > LOOKS {
+            self.looks.pop_first();
+        }
         if later.status.is_some() {
             self.status = later.status;
         }
@@ -217,6 +230,16 @@ impl Queue {
         self.put(|waiting| {
             waiting.batch.saw(status.at);
             waiting.batch.status = Some(status);
+        });
+    }
+
+    pub(super) fn look(&self, looker: Looker, at: DateTime<Utc>) {
+        self.put(|waiting| {
+            waiting.batch.saw(at);
+            waiting.batch.looks.insert(looker, at);
+            if waiting.batch.looks.len() > LOOKS {
+                waiting.batch.looks.pop_first();
+            }
         });
     }
 

@@ -126,6 +126,45 @@ impl Reader {
         Ok(rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
     }
 
+    /// The events at `since` or later among the last `count`, oldest first; one that cannot be read is an error in its place.
+    pub fn events_since(
+        &self,
+        since: DateTime<Utc>,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Result<Arc<Event>, StoreError>> + '_, StoreError> {
+        let sql = "SELECT seq, event FROM events
+                   WHERE seq > (SELECT max(seq) FROM events) - ?1 AND at >= ?2 ORDER BY seq";
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, Vec<u8>)> =
+            self.rows(sql, params![count, since.timestamp_millis()], |row| Ok((row.get(0)?, bytes(row, 1))))?;
+        Ok(rows.into_iter().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
+    }
+
+    /// The acknowledgements among the last hundred thousand events, oldest first; one that cannot be read is an error in its
+    /// place.
+    pub fn acknowledgements(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Arc<Event>, StoreError>> + '_, StoreError> {
+        let sql = "SELECT seq, event FROM events
+                   WHERE seq > (SELECT max(seq) FROM events) - 100000
+                   AND instr(event, '\"acknowledge\"') > 0 AND json_valid(event)
+                   AND json_extract(event, '$.act.command') = 'acknowledge' ORDER BY seq";
+        let rows: Vec<(i64, Vec<u8>)> = self.rows(sql, params![], |row| Ok((row.get(0)?, bytes(row, 1))))?;
+        Ok(rows.into_iter().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
+    }
+
+    /// When a person last looked; `None` where that is not known.
+    pub fn last_look(&self, person: &str, uid: u32) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        // Whoever reads beside an older engine finds no such table.
+        if !database::has_table(connection, "looks").map_err(|source| self.failed(source))? {
+            return Ok(None);
+        }
+        let sql = "SELECT at FROM looks WHERE person = ?1 AND uid = ?2";
+        let looks = self.rows(sql, params![person, uid], |row| row.get::<_, i64>(0))?;
+        Ok(looks.first().and_then(|at| DateTime::from_timestamp_millis(*at)))
+    }
+
     /// The last alert of a scope, however many events came after it; one that cannot be read is an error.
     pub fn last_alert(&self, scope: &str) -> Result<Option<AlertEvent>, StoreError> {
         // No index: it is asked for once, at the start, and goes from the newest event to the one that is looked for.

@@ -53,8 +53,13 @@ pub enum SurveyError {
 
 /// Looks at a data folder, and writes a little into it. Blocks on the disk. One that is not there yet is looked at where
 /// it would be made. `moment` tells the monotonic time.
-pub fn survey(path: &Path, moment: impl Fn() -> Moment) -> Result<FolderSurvey, SurveyError> {
-    let exists = folder::inspect(path, None)?;
+/// `group` is the number of the group that may write in it too.
+pub fn survey(
+    path: &Path,
+    group: Option<u32>,
+    moment: impl Fn() -> Moment,
+) -> Result<FolderSurvey, SurveyError> {
+    let exists = folder::inspect(path, group)?;
     let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(path).to_path_buf();
     let failed = |source: io::Error| SurveyError::Write { path: folder.clone(), source };
     let space = rustix::fs::statvfs(&folder).map_err(|error| failed(error.into()))?;

@@ -58,6 +58,19 @@ pub(super) fn event(transaction: &Transaction<'_>, event: &Event) -> rusqlite::R
     Ok(())
 }
 
+/// Keeps the latest look of a person; one of a clock that was set back is the latest all the same.
+pub(super) fn look(
+    transaction: &Transaction<'_>,
+    person: &str,
+    uid: u32,
+    at: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO looks (person, uid, at) VALUES (?1, ?2, ?3)")?
+        .execute(params![person, uid, at.timestamp_millis()])?;
+    Ok(())
+}
+
 /// The number of a series, made on its first use.
 pub(super) fn series(transaction: &Transaction<'_>, component: &str, path: &str) -> rusqlite::Result<i64> {
     transaction
@@ -133,6 +146,9 @@ pub(super) fn prune(
             format!("DELETE FROM {table} WHERE seq < (SELECT min(seq) FROM {table}) + {STEP} AND at < ?1");
         removed += transaction.prepare_cached(&sql)?.execute([now.saturating_sub(age)])?;
     }
+    removed += transaction
+        .prepare_cached("DELETE FROM looks WHERE at < ?1")?
+        .execute([now.saturating_sub(rollups)])?;
     removed += transaction
         .prepare_cached(
             "DELETE FROM minutes WHERE (series, minute) IN

@@ -200,6 +200,27 @@ fn a_restart_finds_the_latest_progress_and_a_recovery_closes_it_in_one_stroke() 
     assert_eq!(Store::read(folder.path()).unwrap().open_progress().unwrap(), [progress("next", true)]);
 }
 
+/// What is followed no longer must not be taken up, nor complained of, by every start to come.
+#[test]
+fn progress_that_is_forgotten_is_not_found_by_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let kept = || Store::read(folder.path()).unwrap().open_progress().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().save_progress(progress("outage", true));
+    store.close().unwrap();
+    assert_eq!(kept(), [progress("outage", true)]);
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().forget_progress(ComponentId::new("crm"), PathName::primary());
+    store.close().unwrap();
+    assert_eq!(kept(), []);
+    // One that comes back is kept again.
+    let (store, _) = open(folder.path(), Settings::default());
+    store.handle().forget_progress(ComponentId::new("crm"), PathName::primary());
+    store.handle().save_progress(progress("again", true));
+    store.close().unwrap();
+    assert_eq!(kept(), [progress("again", true)]);
+}
+
 #[test]
 fn a_full_disk_keeps_recoveries_in_order_until_there_is_room() {
     let folder = TempDir::new().unwrap();
@@ -430,9 +451,9 @@ fn a_schema_from_the_future_is_refused_in_plain_words_and_left_alone() {
     drop(connection);
     let words =
         Store::open(folder.path(), Settings::default(), at(0), Box::new(|_| {})).err().unwrap().to_string();
-    assert!(words.contains("schema version 99, this warroom knows 1: run the newer warroom"), "{words}");
+    assert!(words.contains("schema version 99, this warroom knows 2: run the newer warroom"), "{words}");
     let read = Store::read(folder.path()).err().unwrap();
-    assert!(matches!(read, StoreError::FromTheFuture { found: 99, known: 1, .. }));
+    assert!(matches!(read, StoreError::FromTheFuture { found: 99, known: 2, .. }));
     assert!(aside(folder.path()).is_empty());
 }
 
@@ -685,6 +706,49 @@ fn a_component_that_cannot_be_seen_does_not_count_as_up() {
     let login = |login| PlatformEvent { at: at(1), platform: platform.clone(), login, reason: None };
     assert_eq!(with(Event::Platform(login(Login::Failing))), (false, 0, 1));
     assert_eq!(with(Event::Platform(login(Login::Ok))), (true, 1, 0));
+}
+
+/// An upgrade keeps everything that an older version wrote, and knows from then on who looked when.
+#[test]
+fn a_database_of_the_first_version_is_taken_over_whole_and_remembers_looks() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("warroom.db");
+    let mut connection = rusqlite::Connection::open(&path).unwrap();
+    let ground = include_str!("migrations/V1__ground.sql");
+    let ground = refinery::Migration::unapplied("V1__ground", ground).unwrap();
+    refinery::Runner::new(&[ground]).run(&mut connection).unwrap();
+    let transaction = connection.transaction().unwrap();
+    tables::event(&transaction, &blip(1)).unwrap();
+    let done: Done = Box::new(|| {});
+    let queue = Queue::default();
+    queue.recovery(record(1), Some(progress("{}", true)), done);
+    tables::recovery(&transaction, &queue.drain().recoveries[0]).unwrap();
+    transaction.commit().unwrap();
+    drop(connection);
+
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!(reader.last_look("alice", 0).unwrap(), None, "read beside the older version");
+    drop(reader);
+    let (store, _) = open(folder.path(), Settings::default());
+    let handle = store.handle();
+    handle.save_look("alice".to_owned(), 0, at(5));
+    handle.save_look("alice".to_owned(), 1000, at(6));
+    handle.save_look("alice".to_owned(), 0, at(7));
+    handle.record_event(blip(2));
+    store.close().unwrap();
+
+    let reader = Store::read(folder.path()).unwrap();
+    assert_eq!(reader.last_look("alice", 0).unwrap(), Some(at(7)));
+    assert_eq!(reader.last_look("alice", 1000).unwrap(), Some(at(6)), "another user of the same name");
+    assert_eq!(reader.last_look("bob", 0).unwrap(), None);
+    assert_eq!(ids(folder.path()), expected(1..2));
+    assert_eq!(reader.open_progress().unwrap(), [progress("{}", true)]);
+    assert_eq!(events(folder.path(), 9), [blip(1), blip(2)]);
+    let since = |seconds, count| -> Vec<Arc<Event>> {
+        reader.events_since(at(seconds), count).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(since(2, 9), [blip(2)]);
+    assert_eq!(since(0, 1), [blip(2)], "no more than was asked for");
 }
 
 /// An outage that somebody was told of must not be forgotten by a process that is killed the moment after.

@@ -201,7 +201,11 @@ impl Writer {
     /// Events, probe results and their minutes.
     fn write_plenty(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
         let Some(database) = &mut self.database else { return Ok(()) };
-        if batch.events.is_empty() && batch.probes.is_empty() && self.rollup.full.is_empty() {
+        if batch.events.is_empty()
+            && batch.probes.is_empty()
+            && batch.looks.is_empty()
+            && self.rollup.full.is_empty()
+        {
             return Ok(());
         }
         database.make(Durability::Quick)?;
@@ -218,6 +222,9 @@ impl Writer {
         for event in &batch.events {
             tables::event(&transaction, event)?;
         }
+        for ((person, uid), at) in &batch.looks {
+            tables::look(&transaction, person, *uid, *at)?;
+        }
         for sample in &batch.probes {
             let number = number((sample.component_id.clone(), sample.path.clone()))?;
             tables::probe(&transaction, number, sample)?;
@@ -229,6 +236,7 @@ impl Writer {
         transaction.commit()?;
         self.rollup.full.clear();
         batch.events.clear();
+        batch.looks.clear();
         for sample in batch.probes.drain(..) {
             self.rollup.add(&sample);
         }

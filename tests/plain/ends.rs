@@ -51,6 +51,8 @@ fn a_reader_who_has_read_enough_ends_it_quietly() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().contains("2 components"));
+    // From here on all is well, and nothing is said that a write could fail with.
+    assert!(lines.any(|line| line.unwrap().starts_with("`help` says")));
     drop(lines);
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));

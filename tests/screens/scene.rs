@@ -415,7 +415,8 @@ pub(crate) fn record(
         gap_seconds: 0.0,
         failed_steps: vec!["flow status".to_owned()],
         root_cause: None,
-        id: "0190".to_owned(),
+        // One of its own for each, as the engine gives them.
+        id: format!("0190-{id}-{measured}"),
         tenant_id: "prod-ccaws-01".to_owned(),
         chain: ChainHealth::default(),
         notes: Vec::new(),

@@ -132,16 +132,16 @@ fn mismatch(protocol: u32, version: &str, pid: u32) -> String {
 /// What lets somebody in whom the system keeps out: the socket's group, or its owner alone.
 fn cure(folder: &Path, socket: &Path) -> String {
     // Without search permission on the folder its own group is the one to join.
-    let (found, bits) = match fs::symlink_metadata(socket) {
-        Ok(found) => (Ok(found), 0o020),
-        Err(_) => (fs::metadata(folder), 0o010),
+    let (found, bits, door) = match fs::symlink_metadata(socket) {
+        Ok(found) => (Ok(found), 0o020, ""),
+        Err(_) => (fs::metadata(folder), 0o010, " and `chmod g+x` on the folder"),
     };
     let Ok(found) = found else {
         return format!("{} cannot be reached; ask its owner", folder.display());
     };
     if found.mode() & bits == 0 {
         return format!(
-            "only {} may; `[agent] group` in the engine's config lets a group in",
+            "only {} may; `[agent] group` in the engine's config{door} would let a group in",
             peer::login(found.uid())
         );
     }

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use tokio::{
     net::UnixStream,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,11 +22,12 @@ use super::{
 use crate::{
     attach::{
         access::{self, Credentials},
+        since::since_look,
         wire::Told,
     },
     clock::SharedClock,
     config::model::AgentSettings,
-    domain::{Attached, Command, Picture, Role},
+    domain::{Attached, Command, Person, Picture, Role},
     engine::Remote,
 };
 
@@ -41,6 +43,10 @@ const LINGER: Duration = Duration::from_secs(10);
 const CARE: Duration = Duration::from_mins(1);
 /// How many bytes of lines are handed out at once.
 const PIECE: usize = 64 * 1024;
+/// How long the store may take to say what happened since somebody last looked.
+const SINCE: Duration = Duration::from_secs(2);
+/// How many people's last looks are remembered.
+const LOOKS: usize = 1_024;
 /// How long consoles may take to read that the engine ends.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -62,6 +68,8 @@ struct Console {
     pictured: Option<Instant>,
     /// When it gets a picture, if it wants one.
     due: Option<Instant>,
+    /// Whether it was looked up, or is being, what happened since its person last looked.
+    caught_up: bool,
 }
 
 pub(super) struct Hub {
@@ -83,6 +91,8 @@ pub(super) struct Hub {
     due: Option<Instant>,
     /// When following ends if nobody comes back.
     lingers: Option<Instant>,
+    /// When people last looked whose consoles have gone: sooner known than the store has it.
+    looked: BTreeMap<(String, u32), DateTime<Utc>>,
 }
 
 impl Hub {
@@ -103,6 +113,7 @@ impl Hub {
             drained: Instant::now(),
             due: None,
             lingers: None,
+            looked: BTreeMap::new(),
         }
     }
 
@@ -205,6 +216,42 @@ impl Hub {
             console.outbox.picture(line.clone());
             (console.due, console.pictured) = (None, Some(now));
         }
+        self.catch_up();
+    }
+
+    /// Tells whoever has just got a first picture what happened since they last looked; nobody who looks already.
+    fn catch_up(&mut self) {
+        let hosts =
+            self.picture.iter().flat_map(|picture| &picture.present).filter(|console| console.is_host);
+        let mut here: Vec<(String, u32)> = hosts.map(|host| looker(&host.who)).collect();
+        for console in self.consoles.values_mut() {
+            let looker = looker(&console.attached.who);
+            if !console.caught_up && console.pictured.is_some() {
+                console.caught_up = true;
+                if !here.contains(&looker) {
+                    let (folder, who) = (self.beginning.folder.clone(), console.attached.who.clone());
+                    let known = self.looked.get(&looker).copied();
+                    self.tasks.spawn(tell_since(folder, who, known, Arc::clone(&console.outbox)));
+                }
+            }
+            here.push(looker);
+        }
+    }
+
+    /// Somebody looks no more.
+    fn left(&mut self, id: u64) {
+        let Some(console) = self.consoles.remove(&id) else { return };
+        self.beginning.remote.detached(id);
+        let wall = self.beginning.clock.wall();
+        let now = self.picture.as_ref().map_or(wall, |picture| picture.corrected(wall));
+        self.looked.insert(looker(&console.attached.who), now);
+        if self.looked.len() > LOOKS {
+            // The store knows it as well.
+            self.looked.pop_first();
+        }
+        if self.consoles.is_empty() {
+            self.lingers = Some(Instant::now() + LINGER);
+        }
     }
 
     /// Nobody came back: events are followed no longer.
@@ -247,14 +294,7 @@ impl Hub {
                     console.want_picture(Instant::now());
                 }
             }
-            Message::Left(id) => {
-                if self.consoles.remove(&id).is_some() {
-                    self.beginning.remote.detached(id);
-                }
-                if self.consoles.is_empty() {
-                    self.lingers = Some(Instant::now() + LINGER);
-                }
-            }
+            Message::Left(id) => self.left(id),
         }
     }
 
@@ -281,7 +321,7 @@ impl Hub {
             self.beginning.remote.ask_picture();
         }
         let due = Some(Instant::now());
-        let console = Console { attached, credentials, wants, outbox, pictured: None, due };
+        let console = Console { attached, credentials, wants, outbox, pictured: None, due, caught_up: false };
         self.consoles.insert(id, console);
     }
 
@@ -325,6 +365,25 @@ impl Hub {
 impl Console {
     fn want_picture(&mut self, now: Instant) {
         self.due.get_or_insert_with(|| self.pictured.map_or(now, |last| (last + PICTURES).max(now)));
+    }
+}
+
+/// By whom a look is remembered.
+fn looker(who: &Person) -> (String, u32) {
+    (who.key().to_owned(), who.uid)
+}
+
+/// Looks up what happened since somebody last looked, and tells their console; one that takes too long is not told.
+async fn tell_since(folder: PathBuf, who: Person, known: Option<DateTime<Utc>>, outbox: Arc<Outbox>) {
+    let read = tokio::task::spawn_blocking(move || since_look(&folder, &who, known));
+    match timeout(SINCE, read).await {
+        Ok(Ok(Ok(Some(since)))) => outbox.word(told(&Told::Since(since))),
+        Ok(Ok(Ok(None))) => {}
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(%error, "what happened since somebody last looked cannot be read")
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "what happened since somebody last looked cannot be read"),
+        Err(_) => tracing::warn!("what happened since somebody last looked takes too long to read"),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
 pub(super) fn run(args: &Args, attachment: Attachment, output: &mut Output) -> Outcome {
     let Attachment { mut client, reader, notices } = attachment;
     for notice in notices {
+        output.words(&format!("warroom: {notice}"));
         tracing::warn!("{notice}");
     }
     tracing::info!(process = client.welcome.pid, version = client.welcome.version, "attached to the engine");

@@ -60,9 +60,17 @@ pub(super) fn write(paper: &mut Paper, picture: &Picture, place: usize, wall: Da
             about::timing_words(report.and_then(|report| report.timings)),
             report.and_then(|report| report.reason.clone()).unwrap_or_default(),
         ];
-        let parts: String =
-            parts.iter().filter(|part| !part.is_empty()).map(|part| format!(", {part}")).collect();
-        paper.line(&format!("Step {}, {}{health}, {}: {word}{parts}", number + 1, step.name, step.what));
+        let told: Vec<&str> = std::iter::once(word)
+            .chain(parts.iter().map(String::as_str))
+            .filter(|part| !part.is_empty())
+            .collect();
+        paper.line(&format!(
+            "Step {}, {}{health}, {}: {}",
+            number + 1,
+            step.name,
+            step.what,
+            told.join(", ")
+        ));
     }
     for id in &card.depends_on {
         let Some(place) = picture.position(id) else { continue };

@@ -67,11 +67,8 @@ fn read(messages: &Sender<Message>) {
         }
         for byte in &buffer[..read] {
             match byte {
-                b'\n' => {
-                    if !hand_over(messages, &std::mem::take(&mut line)) {
-                        return;
-                    }
-                }
+                b'\n' if hand_over(messages, &std::mem::take(&mut line)) => {}
+                b'\n' => return,
                 _ if line.len() < LONGEST => line.push(*byte),
                 _ => {}
             }

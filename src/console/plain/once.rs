@@ -22,18 +22,22 @@ use crate::{
 /// How long an engine that runs may take to say what it knows.
 const ANSWER: Duration = Duration::from_secs(15);
 
+/// What is known at one moment.
+#[derive(Debug)]
+pub struct Known {
+    /// Everything that a console would show.
+    pub picture: Picture,
+    /// As whom the engine knows this console, where it has said so.
+    pub me: Option<Attached>,
+    /// What happened since this person last looked, where the engine has said so.
+    pub since: Option<Since>,
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub enum Seen {
     /// What is known.
-    Picture {
-        /// Everything that a console would show.
-        picture: Box<Picture>,
-        /// As whom the engine knows this console, where it has said so.
-        me: Option<Attached>,
-        /// What happened since this person last looked, where the engine has said so.
-        since: Option<Since>,
-    },
+    Known(Box<Known>),
     /// A signal came before.
     Ended(Exit),
 }
@@ -58,7 +62,7 @@ pub fn once(feed: Feed, patience: Duration) -> Result<Seen, ConsoleError> {
     let (mut known, mut me, mut since) = (is_known(&picture), None, None);
     loop {
         if known && (all_probed(&picture) || now().moment >= begun + patience) {
-            return Ok(Seen::Picture { picture: Box::new(picture), me, since });
+            return Ok(Seen::Known(Box::new(Known { picture, me, since })));
         }
         let end = begun + if known { patience } else { patience.max(ANSWER) };
         match messages.recv_timeout(end.since(now().moment)) {

@@ -26,7 +26,7 @@ use crate::{
     domain::{
         Attached, Command, ComponentCard, ComponentId, Event, Moment, Phase, Picture, Role, Since,
         diagnosis::{Diagnosis, Grade},
-        event::{Presence, ProbeEvent},
+        event::{Login, Presence, ProbeEvent},
         picture::ComponentPicture,
         time::Now,
     },
@@ -54,6 +54,7 @@ struct Told {
 }
 
 /// Follows and tells.
+#[expect(clippy::struct_excessive_bools, reason = "each says one independent thing")]
 #[derive(Debug)]
 pub(super) struct Teller {
     picture: Picture,
@@ -227,8 +228,9 @@ impl Teller {
                     self.tell(event, Some(role).filter(|role| !role.is_empty()));
                 }
             }
-            // What is open at the start is in the summary.
+            // What is open at the start is in the summary, and that logins work then is no news.
             Event::Phase(_) if self.greets_by.is_some() => {}
+            Event::Platform(platform) if self.greets_by.is_some() && platform.login == Login::Ok => {}
             Event::Phase(phase) if notable && phase.phase == Phase::Up && was_open => {
                 self.paper.event(event.at(), &words::about(event, &self.picture), "up again");
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Measured, Measurement, Thresholds};
-use crate::domain::{ComponentId, Event, Roster, event::OutageView, time::Now, tracker::Tracker};
+use crate::domain::{ComponentId, Event, Roster, event::OutageView, time::Now};
 
 /// What came of going on with another config.
 #[derive(Debug, Default)]
@@ -125,25 +125,6 @@ impl Measurement {
         if let Some(outage) = component.tracker.outage_mut() {
             // A breach of the new target is news, whatever became of the old one.
             outage.violation_told &= now.moment.since(outage.t_detect) >= target;
-        }
-    }
-}
-
-impl Tracker {
-    /// Its verdicts speak of other things from now on: of `same` they spoke before and still do. `is_itself` says that its
-    /// own journey is another one; `exists` whether a step of a component still is part of what they speak of.
-    fn speak_anew(
-        &mut self,
-        is_itself: bool,
-        same: &BTreeSet<ComponentId>,
-        exists: impl Fn(&ComponentId, &str) -> bool,
-    ) {
-        self.forget_unconfirmed(same);
-        if is_itself {
-            self.forget_server();
-        }
-        if let Some(outage) = self.outage_mut() {
-            outage.lose_sight(same, exists);
         }
     }
 }

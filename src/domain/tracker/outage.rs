@@ -197,7 +197,7 @@ impl Outage {
 
     /// Good and bad verdicts speak of other things from now on: only those parts that are in `same` are still seen as before.
     /// Links of which nothing `exists` any more are left out.
-    pub(in crate::domain) fn lose_sight(
+    pub(super) fn lose_sight(
         &mut self,
         same: &BTreeSet<ComponentId>,
         exists: impl Fn(&ComponentId, &str) -> bool,

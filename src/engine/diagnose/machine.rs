@@ -23,10 +23,20 @@ const TIMERS: (u32, Duration) = (20, Duration::from_millis(5));
 /// Less memory than this part of the machine's deserves attention.
 const SCARCE: f64 = 0.05;
 
-pub(super) async fn disk(folder: Option<PathBuf>, clock: &SharedClock) -> Vec<Finding> {
+/// `group` may write in the folder besides its owner.
+pub(super) async fn disk(
+    folder: Option<PathBuf>,
+    group: Option<String>,
+    clock: &SharedClock,
+) -> Vec<Finding> {
     let Some(folder) = folder else { return Vec::new() };
     let (path, clock) = (folder.clone(), SharedClock::clone(clock));
-    let looked = tokio::task::spawn_blocking(move || survey::survey(&path, || clock.moment())).await;
+    // One task for both: the user database blocks as a disk does.
+    let looked = tokio::task::spawn_blocking(move || {
+        let group = group.and_then(|name| uzers::get_group_by_name(&name)).map(|group| group.gid());
+        survey::survey(&path, group, || clock.moment())
+    })
+    .await;
     let subject = folder.display().to_string();
     let found = match looked {
         Ok(Ok(found)) => found,

@@ -2,6 +2,8 @@
 //!
 //! Invariants: in peace one probe at a time; in a burst a new one starts only while all others are in their health step.
 
+mod handover;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -153,46 +155,6 @@ impl Beat {
         stopping.run_until_cancelled(self.serve(&mut state)).await;
         state.wind_down(&self.prober).await;
         self.prober.settle().await;
-    }
-
-    /// When the first probe is due: soon where nothing is known, else as if nothing had come between. One that was cut off
-    /// is made good.
-    fn first_due(&mut self, pace: Pace, before: Option<&Trace>) -> Instant {
-        let now = Instant::now();
-        let soon = self.begun + self.grid.spread(self.cadence, self.siblings);
-        let due = match before {
-            None if pace.burst => now,
-            None => return soon,
-            Some(before) if pace.burst && before.owed => now,
-            Some(before) if before.owed => return soon,
-            Some(before) if (before.pace.burst, before.pace.interval) == (pace.burst, pace.interval) => {
-                self.grid.anchor_like(&before.grid);
-                return before.due.max(now);
-            }
-            Some(Trace { last_start: Some(last), .. }) if pace.burst => now.max(*last + pace.interval),
-            Some(Trace { last_start: Some(last), .. }) => {
-                return self.grid.next(now.max(*last + pace.interval / 2), pace.interval);
-            }
-            Some(_) if pace.burst => now,
-            Some(_) => return soon,
-        };
-        self.grid.anchor_at(due);
-        due
-    }
-
-    /// Leaves word of how it stands.
-    fn trace(&self, state: &State) {
-        let owed = state.judging > 0 || state.queued.is_some() || state.waiting || !state.outbox.is_empty();
-        self.traced.renew(Trace {
-            grid: self.grid.clone(),
-            pace: state.pace,
-            due: state.due,
-            last_start: state.last_start,
-            not_before: state.not_before,
-            failed: state.failed,
-            requests: state.requests,
-            owed,
-        });
     }
 
     async fn serve(&mut self, state: &mut State) {

@@ -132,6 +132,12 @@ impl ScheduleHandle {
                 told.push(place);
             }
         }
+        // Who is away leaves nothing that names a place; what it has used up counts when it comes back.
+        for (id, budget) in &self.budgets {
+            if !platforms.iter().any(|platform| platform.id == *id) {
+                budget.rest();
+            }
+        }
         let inherit = |(component, member): (&Arc<Component>, &Option<Member>)| {
             let (member, old) = (member.as_ref()?, *self.places.get(&component.id)?);
             let seat = self.seats.get(old)?.as_ref()?;

@@ -1,3 +1,4 @@
+mod reload;
 mod storm;
 
 use std::sync::{
