@@ -78,7 +78,8 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Ou
                 match attach::since(&setup.folder, &person) {
                     Ok(Some(since)) if !since.is_empty() => writer.tell(Word::Since(since)),
                     Ok(_) => {}
-                    Err(error) => tracing::warn!(%error, "what happened since the last look cannot be read"),
+                    // A folder that is new has nothing to read; of a damaged one the store speaks, which opens it next.
+                    Err(error) => tracing::debug!(%error, "what happened since the last look cannot be read"),
                 }
                 work(setup, mailbox, demo, &writer).inspect_err(|failure| {
                     let reason = format!("{:#}", failure.error);
