@@ -21,9 +21,8 @@ pub struct Credentials {
 #[must_use]
 pub fn role(settings: &AgentSettings, own: u32, who: &Credentials, wants: Role) -> Option<Role> {
     let is_member = |group: &String| who.groups.contains(group);
-    let may = if who.uid == 0 || who.uid == own {
-        Role::Operate
-    } else if settings.operators.iter().any(|name| *name == who.login || is_member(name)) {
+    let owns = who.uid == 0 || who.uid == own;
+    let may = if owns || settings.operators.iter().any(|name| *name == who.login || is_member(name)) {
         Role::Operate
     } else if settings.group.as_ref().is_some_and(is_member) {
         Role::Watch

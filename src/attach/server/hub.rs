@@ -336,7 +336,8 @@ impl Hub {
                     console.attached.who
                 ),
             };
-            return refuse(why);
+            refuse(why);
+            return;
         }
         let outbox = Arc::clone(&console.outbox);
         let answer = move |why| outbox.word(told(&Told::Refused(why)));
@@ -380,7 +381,7 @@ async fn tell_since(folder: PathBuf, who: Person, known: Option<DateTime<Utc>>, 
         Ok(Ok(Ok(Some(since)))) => outbox.word(told(&Told::Since(since))),
         Ok(Ok(Ok(None))) => {}
         Ok(Ok(Err(error))) => {
-            tracing::warn!(%error, "what happened since somebody last looked cannot be read")
+            tracing::warn!(%error, "what happened since somebody last looked cannot be read");
         }
         Ok(Err(error)) => tracing::warn!(%error, "what happened since somebody last looked cannot be read"),
         Err(_) => tracing::warn!("what happened since somebody last looked takes too long to read"),
