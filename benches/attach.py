@@ -5,6 +5,8 @@
                 console has its picture
   late          how late the probes started, as the agent itself says at its end, with each number of consoles
   stalled       one more row: as many consoles, half of which stopped reading after their picture
+  --flood       instead of all this: a minute of outages everywhere with two consoles open (flood.py)
+  attaching     from connect() to the last byte of the first picture, with 12 and with 1,000 components
 
 The consoles are plain readers in a process of their own, which parse the first lines and count the bytes of the rest.
 """
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import time
 
+import flood
 import rig
 
 COMPONENTS = 200
@@ -102,16 +105,41 @@ def measure(stage, nginx, number, stalled, options):
             "probes": len(nginx.answers(watch.wall, watch.until)) / watch.seconds}
 
 
+def time_to_attach(stage, nginx, components, options):
+    """Milliseconds from connect to the whole picture: of ten consoles one after the other."""
+    name = f"attach-{components}"
+    config, data = rig.write_config(stage, name, nginx.port, components, "1s")
+    agent = stage.start(name, [rig.WARROOM, "agent", "--config", config, "--data-dir", data])
+    time.sleep(options.warmup)
+    if agent.poll() is not None:
+        sys.exit(f"the agent ended with {agent.returncode}:\n{stage.log(name)}")
+    watch, took = rig.Watch([agent.pid], [nginx.process.pid]), []
+    for _ in range(10):
+        begun = time.monotonic()
+        console = attach(data)
+        took.append((time.monotonic() - begun) * 1000)
+        console.close()
+        # The first one has the engine copy its picture, the others follow while that is kept.
+        time.sleep(0.2)
+    watch.stop()
+    return {"first": took[0], "median": rig.percentile(took[1:], 0.5), "longest": max(took), "others": watch.others}
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--window", type=float, default=30.0, help="seconds")
     arguments.add_argument("--warmup", type=float, default=6.0, help="seconds")
     arguments.add_argument("--consoles", type=int, action="append", help="so many; may be given several times")
+    arguments.add_argument("--flood", type=float, nargs="?", const=60.0, metavar="SECONDS",
+                           help="instead: outages everywhere for so long, and what was told against what is kept")
+    arguments.add_argument("--seed", type=int, default=1, help="of the flood's outages")
     arguments.add_argument("--read", nargs=3, metavar=("FOLDER", "NUMBER", "STALLED"), help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.read:
         folder, number, stalled = options.read
         return read(folder, int(number), int(stalled))
+    if options.flood:
+        return flood.run(options)
     rig.introduce("attach", "none: the order of things is the clock's")
     wanted = options.consoles or [0, 1, 20]
     rows, done = [], {}
@@ -125,7 +153,14 @@ def main():
     rig.table(f"An agent with {COMPONENTS} components at 1 s",
               ["", "probes/s", "CPU s/min", "CPU %", "late p99 ms", "latest ms", "peak MiB", "KiB/s each", "others %"],
               rows)
+    attaching = {}
+    for components in (12, 1000):
+        with rig.Stage() as stage:
+            attaching[components] = time_to_attach(stage, rig.Nginx(stage), components, options)
+    rig.table("From connect to the whole picture", ["components", "first ms", "median ms", "longest ms", "others %"],
+              [[components, *found.values()] for components, found in attaching.items()])
     aims = rig.Verdicts()
+    aims.hold("longest attach with 1,000 components", attaching[1000]["longest"], 1000, "ms")
     most = done[max(wanted), 0]
     if 0 in wanted:
         none = done[0, 0]

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use crate::domain::{PlatformCard, Roster};
 
+mod alike;
 mod components;
 mod file;
 mod finding;

@@ -9,7 +9,7 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use warroom::{
@@ -124,7 +124,8 @@ impl Console {
 
     /// Follows what is told until `is_it`, of the picture as it stands and of what was told last.
     fn until(&mut self, what: &str, mut is_it: impl FnMut(&Self, &Told) -> bool) {
-        for _ in 0..10_000 {
+        let patience = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < patience {
             let mut line = String::new();
             let read = self
                 .reader

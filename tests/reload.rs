@@ -23,6 +23,9 @@ use warroom::{
 #[path = "terminal/platform.rs"]
 mod platform;
 
+#[path = "reload/chain.rs"]
+mod chain;
+
 use platform::{Platform, answer, component, write_config};
 
 /// What a console would know, and what the engine says that it knows.

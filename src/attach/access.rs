@@ -35,9 +35,8 @@ pub fn role(
 ) -> Option<Role> {
     let is_member = |group: &String| who.groups.contains(group);
     let is_let_through = || open_to.is_some_and(|number| who.numbers.contains(&number) || !who.is_looked_up);
-    let may = if who.uid == 0 || who.uid == own {
-        Role::Operate
-    } else if settings.operators.iter().any(|name| *name == who.login || is_member(name)) {
+    let owns = who.uid == 0 || who.uid == own;
+    let may = if owns || settings.operators.iter().any(|name| *name == who.login || is_member(name)) {
         Role::Operate
     } else if settings.group.as_ref().is_some_and(|group| is_member(group) || is_let_through()) {
         Role::Watch

@@ -1,6 +1,6 @@
 //! The way of a text to the clipboard of the terminal before which a person sits, over SSH too.
 //!
-//! The sequence is xterm's OSC 52 (Thomas Dickey, *XTerm Control Sequences*, "Operating System Commands", `Ps = 5 2`:
+//! The sequence is xterm's OSC 52 (Thomas Dickey, "`XTerm` Control Sequences", "Operating System Commands", `Ps = 5 2`:
 //! `ESC ] 52 ; c ; base64 BEL` sets the clipboard). A terminal that refuses it says nothing.
 //!
 //! - tmux (tmux(1), `set-clipboard` and `allow-passthrough`) takes the sequence for its own and hands it on with the

@@ -182,7 +182,7 @@ fn asked_anew(old: &Config, new: &Config) -> BTreeSet<ComponentId> {
     let before: std::collections::HashMap<_, _> = old.components.iter().map(|one| (&one.id, one)).collect();
     new.components
         .iter()
-        .filter(|now| before.get(&now.id).is_some_and(|before| !before.asks_like(now)))
+        .filter(|now| before.get(&now.id).is_some_and(|before| !before.speaks_of_the_same(now)))
         .map(|now| now.id.clone())
         .collect()
 }

@@ -1,15 +1,17 @@
 //! One run of a journey, from its first step to a report.
 //!
 //! Invariants: steps run in order and stop after the first group with a step that did not pass; clean-up is never part
-//! of the verdict nor of the span; in a burst one run at a time goes past its health step.
+//! of the verdict nor of the span; in a burst one run at a time goes past its health step; a run that makes way for another
+//! schedule leaves nothing behind.
 
+mod halt;
 mod step;
 mod verdict;
 
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +20,6 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -33,13 +34,12 @@ use crate::{
     config::model::Component,
     domain::{Moment, PathName, ProbeReport, Span, StepReport, StepState, Verdict},
 };
+use halt::{Halt, before_end};
 use step::Outcome;
 
 /// How long a run waits for a first login that is under way.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long steps under way may still take when a run is to stop.
-const LAST_STEPS: Duration = Duration::from_millis(500);
 /// How long a run that is to stop still cleans up.
 const LAST_CLEAN_UP: Duration = Duration::from_millis(1500);
 
@@ -159,6 +159,8 @@ struct Run<'a> {
     not_before: Option<Moment>,
     /// Whether more than the health step was, or was to be, run.
     whole: bool,
+    /// Whether a step was begun that may have created something.
+    touched: bool,
 }
 
 impl Journey {
@@ -193,7 +195,7 @@ impl Journey {
         let order = Order { fresh: true, ..Order::default() };
         loop {
             let purse = self.client.budget.purse();
-            let judged = self.judge_until(order, &Gate::default(), purse, stop).await;
+            let judged = self.judge_until(order, &Gate::default(), purse, Halt::Soon(stop)).await;
             let Some(mut report) = judged.report else { continue };
             let mut signals = judged.signals;
             let cleaned = async {
@@ -206,7 +208,7 @@ impl Journey {
                 }
                 self.settle().await;
             };
-            if before_end(stop, LAST_CLEAN_UP, pin!(cleaned)).await.is_none() {
+            if before_end(stop, Some(LAST_CLEAN_UP), pin!(cleaned)).await.is_none() {
                 tracing::warn!(component = %self.component.id, "stopped before the clean-up was finished");
             }
             return (report, signals);
@@ -215,10 +217,23 @@ impl Journey {
 
     /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
     pub async fn judge(&self, order: Order, gate: &Gate, purse: Purse) -> Judged {
-        self.judge_until(order, gate, purse, &CancellationToken::new()).await
+        self.judge_or_make_way(order, gate, purse, &CancellationToken::new()).await
     }
 
-    async fn judge_until(&self, order: Order, gate: &Gate, purse: Purse, stop: &CancellationToken) -> Judged {
+    /// The same until another schedule goes on in this one's place: then the run ends as soon as all that it may have created
+    /// can be cleaned up. A request that only reads is cut off; one that may create something is let end, in its own time.
+    pub async fn judge_or_make_way(
+        &self,
+        order: Order,
+        gate: &Gate,
+        purse: Purse,
+        make_way: &CancellationToken,
+    ) -> Judged {
+        self.judge_until(order, gate, purse, Halt::Cleanly(make_way)).await
+    }
+
+    async fn judge_until(&self, order: Order, gate: &Gate, purse: Purse, halt: Halt<'_>) -> Judged {
+        let stop = halt.asked();
         // Before the run begins: the time is no part of it.
         let ready = stop.run_until_cancelled(self.client.session.ready(LOGIN_PATIENCE)).await;
         if let Err(reason) = ready.unwrap_or_else(|| Err("stopped before the login was decided".to_owned())) {
@@ -236,7 +251,10 @@ impl Journey {
         {
             // Who serves is to be seen while the health step fails: that is when a failover comes.
             let ahead: Vec<usize> = std::iter::once(health).chain(self.served_apart).collect();
-            run.group(&ahead).await;
+            let is_asked = run.group_until(&ahead, true, halt).await;
+            if !is_asked || run.may_halt(halt) {
+                return run.given_up();
+            }
             if run.stopped() {
                 return run.judged(order, None);
             }
@@ -257,11 +275,11 @@ impl Journey {
         }
         for group in &self.groups {
             let rest: Vec<usize> = group.iter().copied().filter(|place| !done.contains(place)).collect();
-            let done = {
-                let group = pin!(run.group(&rest));
-                before_end(stop, LAST_STEPS, group).await
-            };
-            if done.is_none() || stop.is_cancelled() || run.stopped() {
+            let is_done = run.group_until(&rest, false, halt).await;
+            if run.made_way(halt) {
+                return run.given_up();
+            }
+            if !is_done || run.may_halt(halt) || run.stopped() {
                 break;
             }
             if permit.is_none() {
@@ -363,13 +381,14 @@ impl<'a> Run<'a> {
             start,
             not_before: fresh.then_some(start),
             whole: false,
+            touched: false,
         }
     }
 
     /// Forgets a health step that was asked ahead: the whole chain is a probe of its own, which starts now.
     fn restart(self) -> Self {
-        let Self { journey, signals, not_before, purse, .. } = self;
-        Self { signals, not_before, whole: true, ..Self::new(journey, false, purse) }
+        let Self { journey, signals, not_before, purse, touched, .. } = self;
+        Self { signals, not_before, whole: true, touched, ..Self::new(journey, false, purse) }
     }
 
     async fn group(&mut self, places: &[usize]) {
@@ -422,6 +441,7 @@ impl<'a> Run<'a> {
         self.judged(order, None)
     }
 
+    /// Another run is past its health step, or another schedule goes on: nothing is reported.
     fn given_up(self) -> Judged {
         Judged {
             report: None,
@@ -487,23 +507,6 @@ impl<'a> Run<'a> {
         }
         let Self { vars, not_before, purse, .. } = self;
         Some(Leftovers { vars: vars.into_owned(), steps, not_before, permit, purse })
-    }
-}
-
-/// What comes of it, unless all is to stop and it takes longer than `patience` from then on.
-async fn before_end<T>(
-    stop: &CancellationToken,
-    patience: Duration,
-    work: Pin<&mut impl Future<Output = T>>,
-) -> Option<T> {
-    let end = async {
-        stop.cancelled().await;
-        sleep(patience).await;
-    };
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = end => None,
     }
 }
 

@@ -82,8 +82,15 @@ pub enum ProbeOutput {
 
 /// Runs probes; the real one is a [`Journey`], a test brings its own.
 pub trait Prober: Send + Sync + 'static {
-    /// Runs the steps that speak for the verdict; its requests are paid for from the purse.
-    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged>;
+    /// Runs the steps that speak for the verdict; its requests are paid for from the purse. Once it is to make way it ends as
+    /// soon as nothing that it created can stay behind.
+    fn judge(
+        self: Arc<Self>,
+        order: Order,
+        gate: Gate,
+        purse: Purse,
+        make_way: CancellationToken,
+    ) -> BoxFuture<'static, Judged>;
 
     /// Runs the clean-up steps.
     fn clean_up(
@@ -98,8 +105,14 @@ pub trait Prober: Send + Sync + 'static {
 }
 
 impl Prober for Journey {
-    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged> {
-        Box::pin(async move { Self::judge(&self, order, &gate, purse).await })
+    fn judge(
+        self: Arc<Self>,
+        order: Order,
+        gate: Gate,
+        purse: Purse,
+        make_way: CancellationToken,
+    ) -> BoxFuture<'static, Judged> {
+        Box::pin(async move { self.judge_or_make_way(order, &gate, purse, &make_way).await })
     }
 
     fn clean_up(
@@ -161,6 +174,10 @@ pub struct ScheduleHandle {
     origin: Instant,
     clients: Vec<Arc<Client>>,
     lateness: Arc<Lateness>,
+    /// Components that are probed no longer, by the end of what was under way for them.
+    gone: HashMap<ComponentId, CancellationToken>,
+    /// Another schedule goes on in this one's place.
+    handed_over: CancellationToken,
     /// No probe begins any more.
     stopping: CancellationToken,
     cancel: CancellationToken,
@@ -191,7 +208,8 @@ impl Schedule {
     }
 
     /// Goes on in place of another schedule, with other components, sessions or canaries. Of the old one, no probe begins
-    /// any more, and those under way are cut off; it is left to the caller to [`ScheduleHandle::stop`] it.
+    /// any more. Those under way are cut off where they only read; one that may have created something ends and cleans up,
+    /// and the component is probed again only then. It is left to the caller to [`ScheduleHandle::finish`] the old one.
     ///
     /// Each platform keeps its budget: what was sent counts on, a throttle is obeyed on. A component that asks the same as
     /// before keeps its connections and its due times; one whose probe was cut off is probed again at once.
@@ -204,7 +222,7 @@ impl Schedule {
         seed: u64,
         out: mpsc::Sender<ProbeOutput>,
     ) -> ScheduleHandle {
-        before.stopping.cancel();
+        before.hand_over();
         Self::begin(Some(before), components, sessions, canary, clock, seed, out)
     }
 
@@ -273,6 +291,9 @@ impl Schedule {
         let budget = |client: &Arc<Client>| (client.platform.clone(), Arc::clone(&client.budget));
         handle.budgets.extend(clients.iter().map(budget));
         handle.places = components.iter().zip(0..).map(|(one, place)| (one.id.clone(), place)).collect();
+        if let Some(before) = before {
+            handle.gone = before.leave_ends(&handle.places);
+        }
         (handle.clients, handle.probed) = (clients, probed);
         handle
     }
@@ -330,7 +351,7 @@ fn start_after(
         .collect();
     let (lateness, tasks) = (heritage.lateness.clone().unwrap_or_default(), TaskTracker::new());
     let cancel = CancellationToken::new();
-    let stopping = cancel.child_token();
+    let (stopping, handed_over) = (cancel.child_token(), CancellationToken::new());
     let begun = Instant::now();
     let origin = heritage.origin.unwrap_or(begun);
     let phases = phases(&members, heritage, &mut rng);
@@ -343,9 +364,9 @@ fn start_after(
             seats.push(None);
             continue;
         };
-        let traced = Arc::new(Traced::default());
+        let (traced, over) = (Arc::new(Traced::default()), CancellationToken::new());
         let row = member.row(&shared[member.platform].id);
-        seats.push(Some(Seat { row, traced: Arc::clone(&traced) }));
+        seats.push(Some(Seat { row, traced: Arc::clone(&traced), over: over.clone() }));
         let pace = Pace { burst: false, interval: member.cadence, fresh: false, health_only: false };
         let (sender, receiver) = watch::channel(pace);
         let now = Arc::new(Notify::new());
@@ -367,13 +388,16 @@ fn start_after(
             witness: Arc::clone(witness),
             grid: Grid::new(origin, phase, rng.u64(..)),
             before: heritage.trace(place),
+            ahead: heritage.ahead(place),
             traced,
+            over: over.drop_guard(),
             pace: receiver,
             now: Arc::clone(&now),
             lateness: Arc::clone(&lateness),
             out: out.clone(),
         };
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(beat.run(stopping.clone())));
+        tasks
+            .spawn(cancel.clone().run_until_cancelled_owned(beat.run(stopping.clone(), handed_over.clone())));
         levers.push(Some(Lever { pace: sender, now }));
     }
     for platform in shared {
@@ -396,6 +420,8 @@ fn start_after(
         origin,
         clients: Vec::new(),
         lateness,
+        gone: HashMap::new(),
+        handed_over,
         stopping,
         cancel,
         tasks,
@@ -432,6 +458,21 @@ impl ScheduleHandle {
     #[must_use]
     pub fn lateness(&self) -> LatenessSnapshot {
         self.lateness.snapshot()
+    }
+
+    /// No probe begins any more: another schedule goes on.
+    fn hand_over(&self) {
+        // In this order: who sees that it is over must see why.
+        self.handed_over.cancel();
+        self.stopping.cancel();
+    }
+
+    /// After another schedule has gone on in its place: waits until what was under way has ended and is cleaned up, in the
+    /// ordinary patience, or does as [`ScheduleHandle::stop`] once the process is to end.
+    pub async fn finish(self, end: CancellationToken) {
+        if end.run_until_cancelled(self.tasks.wait()).await.is_none() {
+            self.stop().await;
+        }
     }
 
     /// Ends all probes, those under way included, and waits until they have; clean-up under way gets up to 700 ms more.

@@ -11,10 +11,9 @@ use super::{
     well,
 };
 
-/// A component that is probed once a second, and five times in a burst. Its timeout is its own: one that follows the cadence
-/// would make another journey of it.
+/// A component that is probed once a second, and five times in a burst. Its timeout follows the cadence.
 fn one(id: &str) -> String {
-    component(id, id, 1, "name = \"page\"\nget = \"/\"\nexpect = ['status == 200']\ntimeout = \"1s\"")
+    component(id, id, 1, "name = \"page\"\nget = \"/\"\nexpect = ['status == 200']")
 }
 
 /// The words of the next config event, which says whether it was loaded.

@@ -106,7 +106,7 @@ impl Agent {
             assert!(welcome["refused"].is_null(), "{welcome}");
             assert_eq!(welcome["pid"], self.child.id(), "another engine answers");
             self.consoles.push(std::thread::spawn(move || {
-                let (mut heard, mut piece) = (0, [0; 64 * 1024]);
+                let (mut heard, mut piece) = (0, [0; 16 * 1024]);
                 // Its engine is killed: the end may come as an error.
                 while let Ok(length @ 1..) = reader.read(&mut piece) {
                     heard += length as u64;

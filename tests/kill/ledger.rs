@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// An outage is told at once and written beside: so long the disk, and a machine that builds and tests something else, may
 /// need for that.
-const TO_WRITE: Duration = Duration::from_millis(500);
+const TO_WRITE: Duration = Duration::from_millis(300);
 
 /// An outage that was told and not closed.
 struct Open {

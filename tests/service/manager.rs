@@ -82,7 +82,7 @@ fn the_manager_hears_when_it_is_ready_how_it_is_and_when_it_ends() {
     let mut service = Service::start(folder.path());
     let (_, before) = manager.until("READY=1", |line| line == "READY=1");
     assert_eq!(before, Vec::<String>::new(), "nothing is told before it is ready");
-    assert!(data(folder.path()).join("warroom.db").exists(), "it is ready before its store is open");
+    assert!(data(folder.path()).join("warroom.db-wal").exists(), "it is ready before its store is open");
     manager.until("status", |line| line.starts_with("STATUS=UP · 1/1 up"));
     platform.answer(answer("503 Service Unavailable", b"", "{}"));
     let (down, _) = manager.until("outage", |line| line.starts_with("STATUS=DOWN · 0/1 up"));

@@ -148,13 +148,13 @@ impl Door {
     }
 
     /// Takes the group's number, and opens the socket to it.
-    fn found(&mut self, found: Result<Found, JoinError>) {
+    fn found(&mut self, found: &Result<Found, JoinError>) {
         self.asked = None;
         let Some(name) = self.group.clone() else { return };
         match found {
             Ok(Ok(Ok(Some(number)))) => {
-                self.known = Some((name.clone(), number));
-                self.settle(Some((&name, number)));
+                self.known = Some((name.clone(), *number));
+                self.settle(Some((&name, *number)));
             }
             Ok(Ok(Ok(None))) => self.closed(&format!(
                 "this machine has no group `{name}`, which `[agent] group` names: make it with `groupadd {name}`, or name \
@@ -200,7 +200,7 @@ impl Door {
         loop {
             self.listen();
             tokio::select! {
-                found = found(&mut self.asked) => self.found(found),
+                found = found(&mut self.asked) => self.found(&found),
                 stream = accept(self.listener.as_ref(), self.rests) => match stream {
                     Ok(stream) => return stream,
                     Err(error) => {

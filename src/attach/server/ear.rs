@@ -48,6 +48,7 @@ pub(super) struct Heard {
     pub(super) ended: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says one independent thing about the queue")]
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Item>,

@@ -376,7 +376,8 @@ impl Hub {
                     console.attached.who
                 ),
             };
-            return refuse(why);
+            refuse(why);
+            return;
         }
         let outbox = Arc::clone(&console.outbox);
         let answer = move |why| outbox.word(told(&Told::Refused(why)));

@@ -1,4 +1,4 @@
-//! The service manager: what systemd is told of the agent through `$NOTIFY_SOCKET`, as sd_notify(3) describes it.
+//! The service manager: what systemd is told of the agent through `$NOTIFY_SOCKET`, as `sd_notify(3)` describes it.
 //!
 //! Invariants: nothing here waits for the manager; that it goes well is told from the engine's own round alone, so that an
 //! engine that hangs is restarted, whatever else in the process still runs.

@@ -9,7 +9,7 @@ use std::{
 use super::{Args, show, stage::Stage, watching};
 use crate::{
     attach::{
-        client, peer,
+        self, client, peer,
         server::{HOST, Server},
     },
     cli::{Exit, Failure, Outcome, Output, plain::Engine, start},
@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Ou
         listeners: vec![ear],
     };
     let engine: Running = Arc::default();
+    let person = me.who.clone();
     let writer = Arc::new(writer);
     // Only lent: when the engine ends, however it does, the console is told that the feed has ended.
     let lent = Arc::downgrade(&writer);
@@ -73,6 +74,13 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Ou
                 // The log's first line makes it read all time zones, which the first frame need not wait for.
                 for finding in findings {
                     tracing::warn!("{finding}");
+                }
+                // What an agent measured meanwhile; nothing can have happened where none ran.
+                match attach::since(&setup.folder, &person) {
+                    Ok(Some(since)) if !since.is_empty() => writer.tell(Word::Since(since)),
+                    Ok(_) => {}
+                    // A folder that is new has nothing to read; of a damaged one the store speaks, which opens it next.
+                    Err(error) => tracing::debug!(%error, "what happened since the last look cannot be read"),
                 }
                 work(setup, mailbox, demo, &writer).inspect_err(|failure| {
                     let reason = format!("{:#}", failure.error);

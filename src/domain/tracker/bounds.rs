@@ -102,7 +102,7 @@ impl Bounds {
             return Self { lower, upper: None, notes };
         }
         if outage.lost_sight {
-            let why = "the journey or the dependencies were changed while it was open: nothing bounds it from above";
+            let why = "the journey, its platform or the dependencies were changed while it was open: nothing bounds it from above";
             notes.push(StampNote { step: "config".to_owned(), why: why.to_owned() });
         }
         let error = outage.clock_error;

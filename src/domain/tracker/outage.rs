@@ -79,7 +79,7 @@ pub struct Outage {
     pub onset_stamps: Vec<Stamp>,
     /// Stamps that were left aside.
     pub stamp_notes: Vec<StampNote>,
-    /// The journey or the dependencies were changed while it was open: nobody knows any more when what had failed was back.
+    /// The journey, its platform or the dependencies were changed while it was open: nobody knows any more when what had failed was back.
     #[serde(default)]
     pub lost_sight: bool,
     /// The links that failed, and since when they are back.

@@ -1,6 +1,7 @@
 //! The task of one component: it starts probes when they are due, and sends on what they found.
 //!
-//! Invariants: in peace one probe at a time; in a burst a new one starts only while all others are in their health step.
+//! Invariants: in peace one probe at a time; in a burst a new one starts only while all others are in their health step;
+//! none starts while the task before this one, of another schedule, has something under way.
 
 mod handover;
 
@@ -11,7 +12,7 @@ use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Pace, ProbeOutput, Prober, Shared,
@@ -56,8 +57,12 @@ pub(super) struct Beat {
     pub(super) grid: Grid,
     /// What the task before knew, where this one goes on with the same journey.
     pub(super) before: Option<Trace>,
+    /// The end of what the task before has under way.
+    pub(super) ahead: Option<CancellationToken>,
     /// What this one knows, for the one after it.
     pub(super) traced: Arc<Traced>,
+    /// Dropped when this one has nothing under way any more.
+    pub(super) over: DropGuard,
     pub(super) pace: watch::Receiver<Pace>,
     pub(super) now: Arc<Notify>,
     pub(super) lateness: Arc<Lateness>,
@@ -87,8 +92,12 @@ struct State {
     outbox: Outbox,
     next_id: u64,
     due: Instant,
-    /// A probe was due in peace while the one before was still running.
+    /// A probe was due in peace while the one before was still running, or while the task before was.
     waiting: bool,
+    /// The task before has something under way, until this comes.
+    ahead: Option<CancellationToken>,
+    /// What is under way is to make way for the next task.
+    make_way: CancellationToken,
     /// A probe waits for the platform's budget.
     queued: Option<oneshot::Receiver<Purse>>,
     /// Requests that the last whole run sent.
@@ -127,11 +136,35 @@ impl State {
             }
         }
     }
+
+    /// Lets what is under way end and clean up behind itself; nothing is reported any more.
+    async fn make_way(mut self, prober: &Arc<dyn Prober>) {
+        self.make_way.cancel();
+        self.queued = None;
+        while self.judging + self.cleaning > 0
+            && let Some(ended) = self.running.next().await
+        {
+            match ended {
+                Ended::Judged(judged) => {
+                    self.judging -= 1;
+                    if let Some(leftovers) = judged.leftovers {
+                        self.clean_up(prober, leftovers, self.next_id);
+                    }
+                }
+                Ended::Cleaned { .. } => self.cleaning -= 1,
+                Ended::Doubted { .. } => {}
+            }
+        }
+        if let Some(ahead) = self.ahead {
+            ahead.cancelled().await;
+        }
+    }
 }
 
 impl Beat {
-    /// Probes until `stopping`, then only finishes the clean-up that is under way.
-    pub(super) async fn run(mut self, stopping: CancellationToken) {
+    /// Probes until `stopping`. Where it was handed over, what is under way then comes to its end; else only the clean-up
+    /// that is under way does.
+    pub(super) async fn run(mut self, stopping: CancellationToken, handed_over: CancellationToken) {
         let pace = *self.pace.borrow_and_update();
         let before = self.before.take();
         let due = self.first_due(pace, before.as_ref());
@@ -145,6 +178,8 @@ impl Beat {
             next_id: 0,
             due,
             waiting: false,
+            ahead: self.ahead.take(),
+            make_way: CancellationToken::new(),
             queued: None,
             requests: before.as_ref().map_or(self.requests, |before| before.requests),
             last_start: before.as_ref().and_then(|before| before.last_start),
@@ -153,7 +188,12 @@ impl Beat {
             sight: Sight::default(),
         };
         stopping.run_until_cancelled(self.serve(&mut state)).await;
-        state.wind_down(&self.prober).await;
+        if handed_over.is_cancelled() {
+            state.make_way(&self.prober).await;
+        } else {
+            state.wind_down(&self.prober).await;
+        }
+        drop(self.over);
         self.prober.settle().await;
     }
 
@@ -178,6 +218,12 @@ impl Beat {
                     }
                     if std::mem::take(&mut state.waiting) && !self.tick(state, None) {
                         state.waiting = !state.running.is_empty() && !state.pace.burst;
+                    }
+                }
+                () = ended(state.ahead.as_ref()) => {
+                    state.ahead = None;
+                    if std::mem::take(&mut state.waiting) {
+                        self.tick(state, None);
                     }
                 }
                 granted = granted(&mut state.queued) => {
@@ -255,6 +301,10 @@ impl Beat {
     /// Whether a probe may start now as far as this component's others go. `waits` says whether one that may not is to
     /// start when they have ended.
     fn has_way(&self, state: &mut State, waits: bool) -> bool {
+        if state.ahead.is_some() {
+            state.waiting = true;
+            return false;
+        }
         if state.pace.burst {
             if state.gate.is_taken() || state.judging as u128 >= self.overlap(state.pace.interval) {
                 return false;
@@ -310,7 +360,8 @@ impl Beat {
             fresh: state.pace.fresh || state.failed,
             health_only: state.pace.health_only,
         };
-        let run = Arc::clone(&self.prober).judge(order, state.gate.clone(), purse);
+        let prober = Arc::clone(&self.prober);
+        let run = prober.judge(order, state.gate.clone(), purse, state.make_way.clone());
         let run = async move { Ended::Judged(Box::new(run.await)) };
         state.running.push(run.boxed());
     }
@@ -403,6 +454,14 @@ impl Beat {
 
     async fn send(&self, output: ProbeOutput) -> Result<(), Unread> {
         self.out.send(output).await.map_err(|_| Unread)
+    }
+}
+
+/// The end of what is under way; waits for ever where nothing is.
+async fn ended(ahead: Option<&CancellationToken>) {
+    match ahead {
+        Some(ahead) => ahead.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

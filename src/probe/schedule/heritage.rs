@@ -9,12 +9,13 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Member, Pace, ScheduleHandle, grid::Grid, lateness::Lateness, seats::Row};
 use crate::{
     clock::SharedClock,
     config::model::{Component, Platform},
-    domain::PlatformId,
+    domain::{ComponentId, PlatformId},
     platform::Session,
     probe::{client::Client, journey::Journey},
 };
@@ -54,6 +55,8 @@ impl Traced {
 pub(super) struct Seat {
     pub(super) row: Row,
     pub(super) traced: Arc<Traced>,
+    /// Nothing of it is under way any more.
+    pub(super) over: CancellationToken,
 }
 
 /// What is taken over, by the place in the new schedule.
@@ -74,6 +77,8 @@ pub(super) struct Inherited {
     pub(super) phase: Option<f64>,
     /// What its task knew, where it is still asked the same.
     pub(super) trace: Option<Trace>,
+    /// The end of what is under way for it still: two chains of one component would disturb each other.
+    pub(super) ahead: CancellationToken,
 }
 
 impl Heritage {
@@ -83,6 +88,10 @@ impl Heritage {
 
     pub(super) fn trace(&self, place: usize) -> Option<Trace> {
         self.seats.get(place)?.as_ref()?.trace.clone()
+    }
+
+    pub(super) fn ahead(&self, place: usize) -> Option<CancellationToken> {
+        Some(self.seats.get(place)?.as_ref()?.ahead.clone())
     }
 }
 
@@ -101,6 +110,17 @@ impl ScheduleHandle {
         });
         let anew = || Client::on(Arc::clone(budget), platform, Arc::clone(session), Arc::clone(clock));
         Some(known.map_or_else(anew, Arc::clone))
+    }
+
+    /// The ends of what is under way for components that have no place any more.
+    pub(super) fn leave_ends(
+        &self,
+        places: &HashMap<ComponentId, usize>,
+    ) -> HashMap<ComponentId, CancellationToken> {
+        let seats = self.places.iter().filter_map(|(id, place)| Some((id, self.seats[*place].as_ref()?)));
+        let ends = seats.map(|(id, seat)| (id, &seat.over)).chain(&self.gone);
+        let still = ends.filter(|(id, end)| !places.contains_key(*id) && !end.is_cancelled());
+        still.map(|(id, end)| (id.clone(), end.clone())).collect()
     }
 
     fn platform(&self, id: &PlatformId) -> Option<&Platform> {
@@ -139,12 +159,17 @@ impl ScheduleHandle {
             }
         }
         let inherit = |(component, member): (&Arc<Component>, &Option<Member>)| {
-            let (member, old) = (member.as_ref()?, *self.places.get(&component.id)?);
+            let member = member.as_ref()?;
+            let Some(old) = self.places.get(&component.id).copied() else {
+                let ahead = self.gone.get(&component.id)?.clone();
+                return Some(Inherited { phase: None, trace: None, ahead });
+            };
             let seat = self.seats.get(old)?.as_ref()?;
-            let trace = seat.traced.last()?;
-            let phase = (seat.row == member.row(&component.platform.id)).then(|| trace.grid.phase());
-            let trace = Some(trace).filter(|_| self.probed[old].0.asks_like(component));
-            Some(Inherited { phase, trace })
+            let trace = seat.traced.last();
+            let phase = trace.as_ref().filter(|_| seat.row == member.row(&component.platform.id));
+            let phase = phase.map(|trace| trace.grid.phase());
+            let trace = trace.filter(|_| self.probed[old].0.asks_like(component));
+            Some(Inherited { phase, trace, ahead: seat.over.clone() })
         };
         Heritage {
             seats: components.iter().zip(members).map(inherit).collect(),

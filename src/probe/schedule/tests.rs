@@ -50,7 +50,13 @@ impl Scripted {
 }
 
 impl Prober for Scripted {
-    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged> {
+    fn judge(
+        self: Arc<Self>,
+        order: Order,
+        gate: Gate,
+        purse: Purse,
+        make_way: CancellationToken,
+    ) -> BoxFuture<'static, Judged> {
         Box::pin(async move {
             let mut pass = purse.admit(Errand::Step).await.unwrap();
             pass.send();
@@ -59,7 +65,10 @@ impl Prober for Scripted {
             self.starts.lock().unwrap().push(start.since(Moment::default()));
             self.orders.lock().unwrap().push(order);
             let (takes, mut judged) = (self.script)(number, order, &gate);
-            tokio::time::sleep(takes).await;
+            // What it asks only reads.
+            if make_way.run_until_cancelled(tokio::time::sleep(takes)).await.is_none() {
+                return Judged { report: None, ..judged };
+            }
             if !judged.transport_failure {
                 let mut headers = HeaderMap::new();
                 if let Some(Some(wait)) = judged.signals.throttled {

@@ -72,7 +72,7 @@ impl Bench {
             })
             .collect();
         let heritage = self.handle.as_ref().map_or_else(Heritage::default, |before| {
-            before.stopping.cancel();
+            before.hand_over();
             before.leave(components, &[&**platform], &members)
         });
         let clock: SharedClock = Arc::new(self.clock);

@@ -89,7 +89,13 @@ impl Simulated {
 }
 
 impl Prober for Simulated {
-    fn judge(self: Arc<Self>, order: Order, gate: Gate, purse: Purse) -> BoxFuture<'static, Judged> {
+    fn judge(
+        self: Arc<Self>,
+        order: Order,
+        gate: Gate,
+        purse: Purse,
+        _: CancellationToken,
+    ) -> BoxFuture<'static, Judged> {
         Box::pin(async move {
             let run = self.runs.fetch_add(1, Ordering::Relaxed);
             let start = self.world.clock.moment();
