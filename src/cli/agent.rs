@@ -76,7 +76,8 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let (listener, printing) = printer.unzip();
     let left_out = listener.as_ref().map(|listener| Arc::clone(&listener.left_out));
     // Declared after the lock is held, and so gone before it is let go.
-    let (server, ear) = Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), None);
+    let (server, ear) =
+        Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), config.agent.clone(), None);
     let mut listeners: Vec<Box<dyn Listener>> = vec![ear, Box::new(Told::new(&config))];
     listeners.extend(listener.map(|listener| Box::new(listener) as Box<dyn Listener>));
     listeners.extend(manager.clone().map(|manager| Box::new(Keeper::new(manager)) as Box<dyn Listener>));
