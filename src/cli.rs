@@ -3,6 +3,7 @@
 //! Invariants: standard output carries results, standard error words; no failure exits with 0; each subcommand has a
 //! file of its own, which holds no logic that another room should own.
 
+mod absent;
 pub mod agent;
 mod attach;
 pub mod check;
@@ -215,10 +216,23 @@ fn conclude(outcome: Outcome, output: &mut Output) -> Exit {
         Ok(exit) => exit,
         Err(failure) if output::is_closed_pipe(&failure.error) => Exit::Good,
         Err(failure) => {
-            output.words(&format!("warroom: {:#}", failure.error));
+            output.words(&format!("warroom: {}", told(&failure.error)));
             failure.exit
         }
     }
+}
+
+/// An error with its causes, each once: many an error names its cause in its own words.
+fn told(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 /// Help and version are results; everything else is wrong use.

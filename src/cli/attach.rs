@@ -90,9 +90,10 @@ impl Seeker {
             Ok(Some(attachment)) => Ok(Found::Attached(Box::new(attachment))),
             Ok(None) => Ok(Found::Nobody(Vec::new())),
             // It was not asked for: whoever is kept out of it measures for themselves.
-            Err(failure) if is_kept_out(&failure) => {
-                Ok(Found::Nobody(vec![format!("not attached to this machine's agent: {:#}", failure.error)]))
-            }
+            Err(failure) if is_kept_out(&failure) => Ok(Found::Nobody(vec![format!(
+                "not attached to this machine's agent: {}",
+                super::told(&failure.error)
+            )])),
             Err(failure) => Err(failure),
         }
     }

@@ -4,9 +4,12 @@ mod attached;
 mod own;
 mod stage;
 
+use std::path::PathBuf;
+
 use self::stage::Stage;
 use super::{
     Exit, Failure, Global, Outcome, Output,
+    absent::Absent,
     attach::{self, Found},
     plain::{self, Engine},
     start,
@@ -14,6 +17,7 @@ use super::{
 use crate::{
     console::{self, ColorChoice, Feed},
     domain::{Command, Role},
+    store::folder,
 };
 
 /// The ids of this file's options, which mean nothing beside a subcommand.
@@ -104,6 +108,15 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         }
         let stage = if let Some(path) = start::find_config(global)? {
             Stage::real(global, &path, output)?
+        } else if let Some(folder) = meant(global, args) {
+            return Err(Failure::wrong_use(anyhow::anyhow!(
+                "{}. For an engine of this console's own name a config with --config FILE; --demo shows the demo",
+                Absent::of(&folder).words()
+            )));
+        } else if args.once {
+            return Err(Failure::wrong_use(anyhow::anyhow!(
+                "no engine runs, and there is no config: `warroom config init` writes a first one; --demo shows the demo"
+            )));
         } else {
             output.words(
                 "warroom: there is no config yet, so this is the demo; `warroom config init` writes a first one",
@@ -115,6 +128,13 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
             ended => return ended,
         }
     }
+}
+
+/// The data folder of the engine that is meant, if there is one: nobody who names it, or asks for facts, is shown a demo in
+/// its place.
+fn meant(global: &Global, args: &Args) -> Option<PathBuf> {
+    let own = || folder::resolve(None).ok().filter(|_| args.once);
+    folder::named(global.data_dir.as_deref()).or_else(own)
 }
 
 /// Why a console that only watches does not give a command.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{Exit, Failure, Global, Outcome, Output};
+use super::{Exit, Failure, Global, Outcome, Output, absent::Absent};
 use crate::{
     attach::wire::SOCKET,
     clock::{Clock, SystemClock},
@@ -57,6 +57,12 @@ struct Report<'a> {
     engine: Engine,
     #[serde(flatten)]
     status: Option<&'a StatusFile>,
+    /// Where none runs: which one did last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<&'a Holder>,
+    /// Where none runs: that, and what to do, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,9 +101,12 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
         let short = prompt::prompt(engine, status.as_ref(), symbols, SystemClock.wall());
         output.results().write_all(short.as_bytes())
     } else if args.json {
-        output.json(&Report { engine, status: status.as_ref() })
+        let absent = (engine == Engine::None).then(|| Absent::of(&folder));
+        let last = absent.as_ref().and_then(|absent| absent.last.as_ref());
+        let words = absent.as_ref().map(Absent::words);
+        output.json(&Report { engine, status: status.as_ref(), last, words })
     } else if engine == Engine::None {
-        output.line(&format!("no engine works on {}", folder.display()))
+        output.line(&Absent::of(&folder).words())
     } else {
         output.line(&sentence(engine, status.as_ref()))
     };

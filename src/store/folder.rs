@@ -77,7 +77,14 @@ pub enum FolderError {
 }
 
 /// A path as a shell reads it.
-struct Quoted<'a>(&'a Path);
+#[derive(Debug)]
+pub struct Quoted<'a>(&'a Path);
+
+/// A path for a command that is to be typed.
+#[must_use]
+pub const fn quoted(path: &Path) -> Quoted<'_> {
+    Quoted(path)
+}
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -150,6 +150,15 @@ impl Lock {
         Ok(Self { file, words })
     }
 
+    /// Who held the folder's lock last, or holds it, by their own word; `None` where that cannot be read.
+    #[must_use]
+    pub fn last(folder: &Path) -> Option<Holder> {
+        let file = entry::read(&folder.join(HOLDER)).ok()?;
+        let mut text = String::new();
+        file.take(LONGEST).read_to_string(&mut text).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// Who holds the folder's lock; `Ok(None)` when nobody does. An engine that is just starting, and has not yet
     /// written who it is, is told as [`LockError::Held`] without a holder. Where neither the lock nor the words beside it may
     /// be read nothing can be told, which is an error of the kind `PermissionDenied`.

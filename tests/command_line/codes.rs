@@ -1,7 +1,7 @@
 //! What the exit code says, and that words go to standard error.
 
 use super::{
-    agent::{run, warroom},
+    agent::{Agent, run, warroom},
     answer, code, component, stderr, stdout, three, write_config,
 };
 
@@ -33,10 +33,58 @@ fn without_a_config_only_the_console_goes_on() {
         assert!(stderr(&output).contains("config init"), "{arguments:?}: {}", stderr(&output));
     }
     // Without a terminal there is no console either, and it says what works instead.
-    let output = run(folder.path(), &[]);
+    let output = warroom(folder.path(), &[]);
+    let mut bare = std::process::Command::new(output.get_program());
+    bare.env("HOME", folder.path()).env_remove("WARROOM_CONFIG").env_remove("WARROOM_DATA_DIR");
+    bare.env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME").stdin(std::process::Stdio::null());
+    let output = bare.output().unwrap();
     assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
     assert!(stderr(&output).contains("there is no config yet, so this is the demo"), "{}", stderr(&output));
     assert!(stderr(&output).contains("needs a terminal"), "{}", stderr(&output));
+}
+
+/// Whoever names a data folder, or asks for facts, must not be shown a healthy demo in the place of an engine that has died.
+#[test]
+fn a_dead_engine_is_named_and_no_demo_takes_its_place() {
+    if std::path::Path::new("/etc/warroom/warroom.toml").exists() {
+        return;
+    }
+    let (_platform, folder) = three();
+    let mut agent = Agent::start(folder.path());
+    agent.phase("up");
+    let process = format!("process {}", agent.child.id());
+    agent.kill();
+    let config = folder.path().join("warroom.toml");
+    let moved = folder.path().join("elsewhere.toml");
+    // Without a config of one's own: the engine's is only known from what it left behind.
+    std::fs::rename(&config, &moved).unwrap();
+    for arguments in [&[][..], &["--plain"], &["--once"], &["--once", "--json"], &["status"]] {
+        let output = run(folder.path(), arguments);
+        let words = stdout(&output) + &stderr(&output);
+        let is_status = arguments == ["status"];
+        assert_eq!(code(&output), if is_status { 1 } else { 2 }, "{arguments:?}: {words}");
+        assert_eq!(stdout(&output).is_empty(), !is_status, "{arguments:?}: {words}");
+        for part in ["no engine works on", &process, config.to_str().unwrap(), "warroom agent --config"] {
+            assert!(words.contains(part), "{arguments:?}, no {part}: {words}");
+        }
+        assert!(!words.contains("this is the demo") && !words.contains("real data"), "{words}");
+    }
+    let output = run(folder.path(), &["status", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(stdout(&output).trim_end()).unwrap();
+    assert_eq!((code(&output), &report["engine"]), (1, &"none".into()), "{report}");
+    assert_eq!(report["last"]["config"], config.to_str().unwrap(), "{report}");
+    assert!(report["words"].as_str().unwrap().contains("warroom agent"), "{report}");
+    // A name that was mistyped is neither made nor filled with a demo.
+    for arguments in [&[][..], &["--once", "--json"], &["status"]] {
+        let nowhere = folder.path().join("nowhere");
+        let output = run(&nowhere, arguments);
+        let words = stdout(&output) + &stderr(&output);
+        assert!(
+            code(&output) != 0 && words.contains("there is no such data folder"),
+            "{arguments:?}: {words}"
+        );
+        assert!(!nowhere.exists(), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum AttachError {
     #[error("no engine listens in {}", .0.display())]
     Absent(PathBuf),
     /// The system keeps us out.
-    #[error("{}: you may not attach to the engine there: {cure}", folder.display())]
+    #[error("{}: you may not attach to an engine there: {cure}", folder.display())]
     Forbidden {
         /// Which data folder.
         folder: PathBuf,
@@ -131,25 +131,30 @@ fn mismatch(protocol: u32, version: &str, pid: u32) -> String {
 
 /// What lets somebody in whom the system keeps out: the socket's group, or its owner alone.
 fn cure(folder: &Path, socket: &Path) -> String {
-    // Without search permission on the folder its own group is the one to join.
-    let (found, bits, door) = match fs::symlink_metadata(socket) {
-        Ok(found) => (Ok(found), 0o020, ""),
-        Err(_) => (fs::metadata(folder), 0o010, " and `chmod g+x` on the folder"),
+    // Without search permission on the folder nothing can be known of the socket.
+    let (found, bits, what) = match fs::symlink_metadata(socket) {
+        Ok(found) => (Ok(found), 0o020, "socket"),
+        Err(_) => (fs::metadata(folder), 0o010, "folder"),
     };
     let Ok(found) = found else {
         return format!("{} cannot be reached; ask its owner", folder.display());
     };
-    if found.mode() & bits == 0 {
-        return format!(
-            "only {} may; `[agent] group` in the engine's config{door} would let a group in",
-            peer::login(found.uid())
-        );
-    }
+    let owner = peer::login(found.uid());
     let group = uzers::get_group_by_gid(found.gid());
     let group = group.map_or_else(
         || format!("number {}", found.gid()),
         |group| clean(&group.name().to_string_lossy(), LONGEST),
     );
+    // A group that is somebody's own, root's before all, is never the one to join: its members may do far more than look.
+    let is_private = found.gid() == 0 || group == owner;
+    if is_private || found.mode() & bits == 0 {
+        let mode = found.mode() & 0o777;
+        return format!(
+            "the {what} belongs to {owner} and the group {group}, with mode {mode:03o}, which lets only {owner} in. With \
+             `[agent] group` in the engine's config, and the engine restarted, it belongs to that group and lets its \
+             members in"
+        );
+    }
     let me = peer::login(rustix::process::geteuid().as_raw());
     if is_member(&me, found.gid()) {
         return format!("you are in the group {group} only since you logged in: log in again");
@@ -167,6 +172,30 @@ fn is_member(login: &str, group: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever follows the advice must not come to be as good as root, or as the owner of the records.
+    #[test]
+    fn nobody_is_told_to_join_the_group_of_root() -> io::Result<()> {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let folder = tempfile::tempdir()?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o710))?;
+        let words = cure(folder.path(), &folder.path().join("none"));
+        assert!(!words.contains("usermod"), "{words}");
+        for part in ["root and the group root", "mode 710", "`[agent] group`", "restarted"] {
+            assert!(words.contains(part), "no {part}: {words}");
+        }
+        chown(folder.path(), None, Some(1))?;
+        let words = cure(folder.path(), &folder.path().join("none"));
+        assert!(words.contains("usermod -aG"), "{words}");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))?;
+        let words = cure(folder.path(), &folder.path().join("none"));
+        assert!(words.contains("mode 700") && !words.contains("usermod"), "{words}");
+        Ok(())
+    }
 
     #[test]
     fn a_mismatch_says_which_side_to_update() {
