@@ -63,7 +63,8 @@ impl Running {
     fn start(folder: &Path, config: &Arc<config::model::Config>) -> Self {
         let mailbox = Mailbox::default();
         let remote = mailbox.remote();
-        let (server, ear) = Server::begin(folder, remote.clone(), Arc::new(SystemClock), None);
+        let (server, ear) =
+            Server::begin(folder, remote.clone(), Arc::new(SystemClock), config.agent.clone(), None);
         let setup = Setup {
             config: Arc::clone(config),
             clock: Arc::new(SystemClock),
@@ -102,6 +103,7 @@ impl Console {
             protocol: PROTOCOL,
             version: "1".to_owned(),
             wants: Role::Operate,
+            glance: false,
             terminal: None,
             from: None,
             behind: peer::myself().behind.map(|behind| behind.login),

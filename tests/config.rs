@@ -314,6 +314,18 @@ fn warnings(text: &str) -> String {
     lines(&config::parse(text, "w.toml").unwrap_or_else(|rejected| panic!("{rejected}")).warnings)
 }
 
+/// Whoever is named as an operator and gets no further than the socket finds that out in the night it matters.
+#[test]
+fn operators_without_a_group_are_warned_about() {
+    let text = |agent: &str| {
+        format!("{}[agent]\n{agent}\n", with_components("", &["id = \"a\"\ntier = 1\ntarget_rto = \"60s\""]))
+    };
+    let bare = warnings(&text("operators = [\"oncall\"]"));
+    assert!(bare.contains("without `group` nobody"), "{bare}");
+    assert_eq!(warnings(&text("operators = [\"oncall\"]\ngroup = \"warroom\"")), "");
+    assert_eq!(warnings(&text("operators = []")), "");
+}
+
 #[test]
 fn doubtful_configs_are_warned_about_and_good_ones_are_not() {
     let one = "id = \"a\"\ntier = 1\ntarget_rto = \"60s\"";

@@ -166,6 +166,7 @@ fn whoever_changes_what_is_said_raises_the_protocol() {
         protocol: PROTOCOL,
         version: "1.2.3".to_owned(),
         wants: Role::Watch,
+        glance: false,
         terminal: Some("pts/3".to_owned()),
         from: Some("192.0.2.7".to_owned()),
         behind: Some("alice".to_owned()),

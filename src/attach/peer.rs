@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::net::unix::UCred;
+
 use super::access::Credentials;
 use crate::{
     domain::{Behind, Person},
@@ -30,21 +32,87 @@ pub fn login(uid: u32) -> String {
         .map_or_else(|| unnamed(uid), |user| clean(&user.name().to_string_lossy(), NAME))
 }
 
+/// A process at the other end of the socket, told from a later one that has got its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pid: i32,
+    uid: u32,
+    /// When it began, in ticks since the machine's start.
+    started: u64,
+}
+
+impl Process {
+    /// The process that connected; `None` where the kernel does not say which, or it has ended. To be asked at once.
+    pub(super) fn of(peer: &UCred) -> Option<Self> {
+        Self::at(peer.pid()?, peer.uid())
+    }
+
+    fn at(pid: i32, uid: u32) -> Option<Self> {
+        let process = Self { pid, uid, started: started(pid)? };
+        process.lives().then_some(process)
+    }
+
+    /// Whether the number still belongs to it, and it to its user.
+    fn lives(self) -> bool {
+        let own = self.status("Uid:").and_then(|uids| uids.split_whitespace().nth(1)?.parse().ok());
+        own == Some(self.uid) && started(self.pid) == Some(self.started)
+    }
+
+    /// One line of `/proc/PID/status`, proc_pid_status(5).
+    fn status(self, key: &str) -> Option<String> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
+    }
+
+    /// Who logged in, whatever they became since.
+    fn session(self) -> Option<u32> {
+        let session = behind(&format!("/proc/{}/loginuid", self.pid));
+        session.filter(|_| self.lives())
+    }
+
+    /// The numbers of its supplementary groups.
+    fn groups(self) -> Vec<u32> {
+        let groups = self.status("Groups:").filter(|_| self.lives()).unwrap_or_default();
+        groups.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`, proc_pid_stat(5), counted after the name, which may hold anything.
+fn started(pid: i32) -> Option<u64> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let (_, rest) = text.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
 /// Who is at the other end of the socket, by what the kernel says of it. `claimed` is who that process says is behind it.
 ///
-/// A user database that does not answer within a second leaves numbers instead of names, and no groups.
+/// A user database that does not answer within a second leaves numbers instead of names: those that the kernel tells.
 pub(super) async fn identify(
     uid: u32,
     gid: u32,
-    pid: Option<i32>,
+    process: Option<Process>,
     claimed: Option<String>,
 ) -> (Person, Credentials) {
+    // The kernel answers at once, and for itself.
+    let session = process.and_then(Process::session);
+    let numbers: Vec<u32> =
+        process.map(Process::groups).into_iter().flatten().chain(std::iter::once(gid)).collect();
     let unknown = || {
         let login = unnamed(uid);
-        let credentials = Credentials { uid, login: login.clone(), groups: Vec::new() };
-        (Person { uid, login, behind: None }, credentials)
+        let behind = session.filter(|session| *session != uid);
+        let behind = behind.map(|session| Behind { login: unnamed(session), proven: true });
+        let credentials = Credentials {
+            uid,
+            login: login.clone(),
+            groups: Vec::new(),
+            numbers: numbers.clone(),
+            is_looked_up: false,
+        };
+        (Person { uid, login, behind }, credentials)
     };
-    let asked = tokio::task::spawn_blocking(move || look_up(uid, gid, pid, claimed.as_deref()));
+    let known = numbers.clone();
+    let asked = tokio::task::spawn_blocking(move || look_up(uid, known, session, claimed.as_deref()));
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(known)) => known,
         Ok(Err(error)) => {
@@ -61,18 +129,24 @@ pub(super) async fn identify(
     }
 }
 
-fn look_up(uid: u32, gid: u32, pid: Option<i32>, claimed: Option<&str>) -> (Person, Credentials) {
+fn look_up(
+    uid: u32,
+    numbers: Vec<u32>,
+    session: Option<u32>,
+    claimed: Option<&str>,
+) -> (Person, Credentials) {
     let user = uzers::get_user_by_uid(uid);
     let login =
         user.as_ref().map_or_else(|| unnamed(uid), |user| clean(&user.name().to_string_lossy(), NAME));
     let listed = user.and_then(|user| uzers::get_user_groups(user.name(), user.primary_group_id()));
-    let of_the_process = uzers::get_group_by_gid(gid);
+    // The last one is the process's own.
+    let of_the_process = numbers.last().and_then(|gid| uzers::get_group_by_gid(*gid));
     let groups = listed.into_iter().flatten().chain(of_the_process);
     let mut groups: Vec<String> = groups.map(|group| group.name().to_string_lossy().into_owned()).collect();
     groups.sort();
     groups.dedup();
-    let credentials = Credentials { uid, login: login.clone(), groups };
-    (person(uid, login, pid.and_then(|pid| behind(&format!("/proc/{pid}/loginuid"))), claimed), credentials)
+    let credentials = Credentials { uid, login: login.clone(), groups, numbers, is_looked_up: true };
+    (person(uid, login, session, claimed), credentials)
 }
 
 /// Puts together what is known of somebody: `session` is the user who logged in, by the kernel.
@@ -134,8 +208,29 @@ mod tests {
         let (person, credentials) = identify(3_999_999_999, 3_999_999_999, None, None).await;
         assert_eq!(person.login, "uid 3999999999");
         assert!(credentials.groups.is_empty());
-        let (person, credentials) = identify(0, 0, Some(1), None).await;
+        assert_eq!(credentials.numbers, [3_999_999_999]);
+        let (person, credentials) = identify(0, 0, Process::at(1, 0), None).await;
         assert_eq!(person.login, "root");
         assert!(credentials.groups.contains(&"root".to_owned()), "{credentials:?}");
+    }
+
+    /// A number that was given to somebody else's process proves nothing of who connected.
+    #[test]
+    fn a_process_that_has_ended_or_is_another_one_proves_nothing() {
+        let (pid, uid) = (std::process::id().cast_signed(), rustix::process::geteuid().as_raw());
+        let process = Process::at(pid, uid).unwrap();
+        assert!(process.lives());
+        assert_eq!(process.session(), behind_self());
+        let own: Vec<u32> =
+            rustix::process::getgroups().unwrap().iter().map(|group| group.as_raw()).collect();
+        assert_eq!(process.groups(), own);
+        let later = Process { started: process.started + 1, ..process };
+        assert!(!later.lives() && later.session().is_none() && later.groups().is_empty());
+        assert_eq!(Process::at(pid, uid + 1), None, "its number belongs to another user");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let brief = Process::at(child.id().cast_signed(), uid).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!brief.lives() && brief.session().is_none());
     }
 }

@@ -16,6 +16,7 @@ mod door;
 mod ear;
 mod hub;
 mod limits;
+mod looks;
 mod outbox;
 
 #[cfg(test)]
@@ -36,9 +37,13 @@ use self::{
 };
 use crate::{
     clock::SharedClock,
+    config::model::AgentSettings,
     domain::Attached,
     engine::{Listener, Remote},
 };
+
+/// How many questions to the disk and to the machine's user database may wait for their answers at once.
+const THREADS: usize = 16;
 
 /// The id of the console whose process the engine lives in.
 pub const HOST: u64 = 0;
@@ -72,23 +77,26 @@ impl Server {
     /// Begins to serve consoles through the socket in the data folder, whose lock the caller holds.
     ///
     /// The listener belongs into [`Setup::listeners`](crate::engine::Setup) of the engine that `remote` reaches; until
-    /// that engine begins, consoles are let in and wait for their picture. `host` is the console of this process, with the
-    /// id [`HOST`], where there is one: everybody sees that it is here. What goes wrong becomes a notice of the engine.
+    /// that engine begins, consoles are let in as `settings` say, and wait for their picture. `host` is the console of this
+    /// process, with the id [`HOST`], where there is one: everybody sees that it is here. What goes wrong becomes a notice of
+    /// the engine.
     pub fn begin(
         folder: &Path,
         remote: Remote,
         clock: SharedClock,
+        settings: AgentSettings,
         host: Option<Attached>,
     ) -> (Self, Box<dyn Listener>) {
         let (line, stop, farewell) = (Arc::<Line>::default(), CancellationToken::new(), Farewell::default());
         if let Some(host) = host {
             remote.attached(host);
         }
-        let door = Door::make(folder.to_owned(), remote.clone());
+        let door = Door::make(folder.to_owned(), remote.clone(), settings.group.clone());
         let beginning = Beginning {
             folder: folder.to_owned(),
             remote,
             clock,
+            settings,
             line: Arc::clone(&line),
             stop: stop.clone(),
             door,
@@ -121,7 +129,8 @@ impl Drop for Server {
 
 /// The server's thread.
 fn serve(beginning: Beginning, farewell: &Farewell) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build();
     match runtime {
         Ok(runtime) => {
             runtime.block_on(async { Hub::new(beginning).run(|| farewell.words()).await });

@@ -20,8 +20,8 @@ pub const SOCKET: &str = "engine.sock";
 pub const LONGEST_ASK: usize = 64 * 1024;
 /// The longest line that a console takes from the engine, in bytes: a picture of thousands of components fits.
 pub const LONGEST_TOLD: usize = 256 * 1024 * 1024;
-/// The engine says something at least so often, if only [`Told::Beat`]; a console that hears nothing for three times as
-/// long knows that the engine hangs.
+/// The engine says something at least so often, if only [`Told::Beat`], which is told only while its task goes round; a
+/// console that hears nothing for three times as long knows that the engine hangs.
 pub const BEAT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The first line of a console.
@@ -33,6 +33,9 @@ pub struct Greeting {
     pub version: String,
     /// What it wants to be allowed at most.
     pub wants: Role,
+    /// It only asks how everything stands, and goes: nobody has come, nobody has looked, and nobody acts.
+    #[serde(default)]
+    pub glance: bool,
     /// The terminal: `pts/3`.
     #[serde(default)]
     pub terminal: Option<String>,
@@ -73,7 +76,7 @@ pub enum Told {
     Since(Since),
     /// A command was refused, and why.
     Refused(String),
-    /// Nothing happened.
+    /// Nothing happened, and the engine's task goes round.
     Beat,
     /// The engine ends, and why.
     Bye(String),

@@ -75,7 +75,8 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let left_out = listener.as_ref().map(|listener| Arc::clone(&listener.left_out));
     let clock = start::clock();
     // Declared after the lock is held, and so gone before it is let go.
-    let (server, ear) = Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), None);
+    let (server, ear) =
+        Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), config.agent.clone(), None);
     let manager = Manager::from_environment(&clock).map(Arc::new);
     let mut listeners: Vec<Box<dyn Listener>> = vec![ear, Box::new(Told::new(&config))];
     listeners.extend(listener.map(|listener| Box::new(listener) as Box<dyn Listener>));

@@ -48,15 +48,17 @@ pub(super) enum Found {
 }
 
 /// Finds the engine that the options and the environment mean, and attaches to it: that of the named data folder; else
-/// that of one's own; else, if no config is named, that of the machine's service.
-pub(super) fn find(global: &Global, wants: Role) -> Result<Found, Failure> {
+/// that of one's own; else, if no config is named, that of the machine's service. With `glance` nobody there sees that one
+/// has come.
+pub(super) fn find(global: &Global, wants: Role, glance: bool) -> Result<Found, Failure> {
     let variable = std::env::var_os("WARROOM_CONFIG");
     let config = config::named(global.config.as_deref(), variable).map_err(Failure::wrong_use)?;
     let named = folder::named(global.data_dir.as_deref());
     // Without a home folder there may still be the service's.
     let own = folder::resolve(global.data_dir.as_deref()).ok();
     let is_searching = named.is_none() && config.is_none();
-    let seeker = Seeker { config, greeting: client::greeting(wants), patience: STARTING };
+    let greeting = Greeting { glance, ..client::greeting(wants) };
+    let seeker = Seeker { config, greeting, patience: STARTING };
     seeker.seek(own.as_deref(), is_searching.then_some(Path::new(folder::SYSTEM)))
 }
 

@@ -96,7 +96,7 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     }
     let mut races = 0;
     loop {
-        let notices = match attach::find(global, args.role())? {
+        let notices = match attach::find(global, args.role(), args.once)? {
             Found::Attached(attachment) => return attached::run(args, *attachment, output),
             Found::Nobody(notices) => notices,
         };

@@ -56,7 +56,8 @@ pub struct Measurement {
 pub struct AgentSettings {
     /// The group whose members may attach besides oneself and root.
     pub group: Option<String>,
-    /// Groups and users of the machine who may act; everybody else who attaches watches.
+    /// Groups and users of the machine who may act; everybody else who attaches watches. Only members of `group` get through
+    /// the socket: whoever is named here must be one too.
     pub operators: Vec<String>,
     /// Whether a drill is armed by one and confirmed by another.
     pub two_person: bool,

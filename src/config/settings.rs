@@ -81,6 +81,14 @@ fn agent(root: &Section<'_, '_>) -> AgentSettings {
     settings.group = section.get("group").and_then(|entry| entry.line().map(str::to_owned));
     if let Some(entry) = section.get("operators") {
         settings.operators = entry.lines();
+        if settings.group.is_none() && !settings.operators.is_empty() {
+            entry.reading.warn(
+                entry.place.clone(),
+                "agent.operators",
+                "`operators` names who may act, but without `group` nobody besides root and the engine's own user can attach",
+                "name a group of which all of them are members: only its members get through the socket",
+            );
+        }
     }
     if let Some(entry) = section.get("two_person") {
         settings.two_person = entry.flag().unwrap_or(false);

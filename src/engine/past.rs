@@ -46,7 +46,7 @@ impl Past {
         let since = now - TimeDelta::from_std(window).unwrap_or(RECOVERIES).max(RECOVERIES);
         past.recoveries =
             past.readable("recoveries", reader.recoveries(Some(since), None).map(|one| one.map(Arc::new)));
-        past.events = match reader.last_events(EVENTS) {
+        past.events = match reader.last_news(EVENTS) {
             Ok(events) => past.readable("events", events),
             Err(error) => past.readable("events", std::iter::once(Err(error))),
         };

@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 
 use super::{Listener, Mailbox, Request};
 use crate::domain::{
-    Command, Event, Person, Picture, Roster,
+    Command, Event, Moment, Person, Picture, Roster,
     event::{ActEvent, NoticeEvent, Presence, PresenceEvent},
+    time::Now,
 };
 
 /// Its state; [`Scripted::turn`] does what was asked.
@@ -37,6 +38,8 @@ impl Scripted {
     /// Does everything that was asked; says how much that was.
     pub(crate) fn turn(&mut self) -> usize {
         let mut done = 0;
+        let moment = Moment::from_nanos(0);
+        self.listener.round(&self.picture, Now { moment, wall: chrono::DateTime::UNIX_EPOCH });
         while let Ok(request) = self.requests.try_recv() {
             done += 1;
             let at = chrono::DateTime::UNIX_EPOCH;

@@ -383,13 +383,25 @@ impl Task {
         while self.core.unstored() > 0 {
             match tokio::time::timeout_at(patience, self.requests.recv()).await {
                 Ok(Some(Request::Stored(record))) => self.core.recovery_stored(record, self.clock.now()),
-                Ok(Some(_)) => {}
+                Ok(Some(request)) => refuse(request),
                 Ok(None) | Err(_) => break,
             }
         }
         let store = self.store;
         let unsaved = tokio::task::spawn_blocking(move || store.close()).await;
+        // Whoever asked meanwhile must not believe that it was done.
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            refuse(request);
+        }
         Ended { unsaved: unsaved.unwrap_or(Err(Unsaved(self.core.unstored()))), lateness }
+    }
+}
+
+/// Answers what comes too late.
+fn refuse(request: Request) {
+    if let Request::Command(_, _, refused) = request {
+        (refused.0)("the engine is ending".to_owned());
     }
 }
 

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::domain::{ComponentId, Event, PathName, RecoveryRecord, event::AlertEvent, time::epoch_seconds};
 
+/// How the event of somebody who comes or goes begins.
+const PRESENCE: &str = "{\"event\":\"presence\"";
 /// How many recoveries are read at once.
 const PAGE: u16 = 256;
 
@@ -126,18 +128,40 @@ impl Reader {
         Ok(rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
     }
 
-    /// The events at `since` or later among the last `count`, oldest first; one that cannot be read is an error in its place.
+    /// The last `count` events but for who came and went, oldest first; one that cannot be read is an error in its place.
+    ///
+    /// Where people and scripts look often, their comings and goings would be most of the last events.
+    pub fn last_news(
+        &self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Result<Arc<Event>, StoreError>> + '_, StoreError> {
+        self.news(None, count)
+    }
+
+    /// The last `count` events at `since` or later but for who came and went, among the last hundred thousand, oldest first;
+    /// one that cannot be read is an error in its place.
     pub fn events_since(
         &self,
         since: DateTime<Utc>,
         count: usize,
     ) -> Result<impl Iterator<Item = Result<Arc<Event>, StoreError>> + '_, StoreError> {
+        self.news(Some(since), count)
+    }
+
+    fn news(
+        &self,
+        since: Option<DateTime<Utc>>,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Result<Arc<Event>, StoreError>> + '_, StoreError> {
+        // An event's name is the first thing that is written of it.
         let sql = "SELECT seq, event FROM events
-                   WHERE seq > (SELECT max(seq) FROM events) - ?1 AND at >= ?2 ORDER BY seq";
+                   WHERE seq > (SELECT max(seq) FROM events) - 100000 AND at >= ?2
+                   AND substr(event, 1, length(?3)) <> ?3 ORDER BY seq DESC LIMIT ?1";
         let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let since = since.map_or(i64::MIN, |since| since.timestamp_millis());
         let rows: Vec<(i64, Vec<u8>)> =
-            self.rows(sql, params![count, since.timestamp_millis()], |row| Ok((row.get(0)?, bytes(row, 1))))?;
-        Ok(rows.into_iter().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
+            self.rows(sql, params![count, since, PRESENCE], |row| Ok((row.get(0)?, bytes(row, 1))))?;
+        Ok(rows.into_iter().rev().map(|(row, text)| self.parse("events", row, &text).map(Arc::new)))
     }
 
     /// The acknowledgements among the last hundred thousand events, oldest first; one that cannot be read is an error in its

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{
-    ComponentId, PathName, Percent, Status, Tier, Verdict,
+    Attached, ComponentId, PathName, Percent, Person, Role, Status, Tier, Verdict,
     chain::ChainHealth,
-    event::BlipEvent,
+    event::{BlipEvent, Presence, PresenceEvent},
     record::{ClockState, Mode, RestoredBy},
 };
 
@@ -749,6 +749,31 @@ fn a_database_of_the_first_version_is_taken_over_whole_and_remembers_looks() {
     };
     assert_eq!(since(2, 9), [blip(2)]);
     assert_eq!(since(0, 1), [blip(2)], "no more than was asked for");
+}
+
+/// Where a script looks each minute, its comings and goings must not push an outage out of what is read.
+#[test]
+fn those_who_come_and_go_push_no_news_out_of_what_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    let handle = store.handle();
+    handle.record_event(blip(1));
+    let who = Person { uid: 0, login: "root".to_owned(), behind: None };
+    let (since, terminal, from) = (at(2), None, None);
+    let console = Attached { id: 1, who, role: Role::Watch, since, terminal, from, is_host: false };
+    for number in 0..50 {
+        let change = if number % 2 == 0 { Presence::Attached } else { Presence::Detached };
+        let (console, present) = (console.clone(), Vec::new());
+        handle.record_event(Arc::new(Event::Presence(PresenceEvent { at: at(2), change, console, present })));
+    }
+    handle.record_event(blip(3));
+    store.close().unwrap();
+    assert_eq!(events(folder.path(), 100).len(), 52, "they are kept");
+    let reader = Store::read(folder.path()).unwrap();
+    let news: Vec<_> = reader.last_news(2).unwrap().map(Result::unwrap).collect();
+    assert_eq!(news, [blip(1), blip(3)]);
+    let since: Vec<_> = reader.events_since(at(0), 2).unwrap().map(Result::unwrap).collect();
+    assert_eq!(since, [blip(1), blip(3)]);
 }
 
 /// An outage that somebody was told of must not be forgotten by a process that is killed the moment after.

@@ -86,7 +86,7 @@ impl Flood {
         let (record, mailbox) = (Arc::<Record>::default(), Mailbox::default());
         let remote = mailbox.remote();
         let clock = Arc::new(SystemClock);
-        let (server, ear) = Server::begin(folder, remote.clone(), clock.clone(), None);
+        let (server, ear) = Server::begin(folder, remote.clone(), clock.clone(), config.agent.clone(), None);
         let setup = Setup {
             config: Arc::new(config),
             clock,

@@ -20,6 +20,7 @@ pub fn greeting(wants: Role) -> Greeting {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         wants,
+        glance: false,
         terminal: terminal(),
         from: host(variable("SSH_CONNECTION"), variable("SSH_CLIENT")),
         behind: peer::myself().behind.map(|behind| clean(&behind.login, LONGEST)),

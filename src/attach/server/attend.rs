@@ -17,13 +17,14 @@ use tokio::{
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::{
+    ear::Line,
     limits::{Bucket, Seat},
     outbox::{Next, Outbox},
 };
 use crate::{
     attach::{
         access::Credentials,
-        peer,
+        peer::{self, Process},
         wire::{Ask, BEAT, Greeting, LONGEST_ASK, PROTOCOL, Told, Welcome},
     },
     domain::{Attached, Command, Person, Role},
@@ -34,6 +35,8 @@ use crate::{
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a console that is sent away may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long one that only asks how everything stands may stay.
+const GLANCE: Duration = Duration::from_mins(1);
 /// How many commands one console may give at once, and how often another one: every act is stored.
 const COMMANDS: (u32, Duration) = (20, Duration::from_millis(50));
 /// How much of what a console says of itself is kept, in characters.
@@ -62,6 +65,8 @@ pub(super) struct Join {
     pub(super) who: Person,
     pub(super) credentials: Credentials,
     pub(super) wants: Role,
+    /// It only asks how everything stands.
+    pub(super) glance: bool,
     pub(super) terminal: Option<String>,
     pub(super) from: Option<String>,
     pub(super) outbox: Arc<Outbox>,
@@ -90,8 +95,15 @@ impl Drop for Leaving {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn attend(stream: UnixStream, seat: Result<Seat, String>, hub: UnboundedSender<Message>) {
+pub(super) async fn attend(
+    stream: UnixStream,
+    seat: Result<Seat, String>,
+    hub: UnboundedSender<Message>,
+    line: Arc<Line>,
+) {
     let peer = stream.peer_cred();
+    // Later its number could be another process's.
+    let process = peer.as_ref().ok().and_then(Process::of);
     let (read, mut write) = stream.into_split();
     let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(LONGEST_ASK));
     let Ok(first) = timeout(PATIENCE, lines.next()).await else {
@@ -111,13 +123,14 @@ pub(super) async fn attend(stream: UnixStream, seat: Result<Seat, String>, hub: 
         }
         (_, Err(why)) => return refuse(&mut write, why).await,
     };
-    let (who, credentials) = peer::identify(peer.uid(), peer.gid(), peer.pid(), greeting.behind).await;
+    let (who, credentials) = peer::identify(peer.uid(), peer.gid(), process, greeting.behind).await;
     let outbox = Arc::new(Outbox::default());
     let (answer, answered) = oneshot::channel();
     let join = Join {
         who,
         credentials,
         wants: greeting.wants,
+        glance: greeting.glance,
         terminal: said(greeting.terminal),
         from: said(greeting.from),
         outbox: Arc::clone(&outbox),
@@ -134,21 +147,43 @@ pub(super) async fn attend(stream: UnixStream, seat: Result<Seat, String>, hub: 
     };
     let leaving = Leaving { id: you.id, hub };
     if welcome(&mut write, None, Some(you)).await {
-        converse(&mut lines, &mut write, &outbox, &leaving).await;
+        let talk = converse(&mut lines, &mut write, &outbox, &leaving, &line);
+        if greeting.glance {
+            // Nobody watches unseen.
+            let _ = timeout(GLANCE, talk).await;
+        } else {
+            talk.await;
+        }
     }
 }
 
 /// Reads and writes until either is over.
-async fn converse(lines: &mut Lines, write: &mut OwnedWriteHalf, outbox: &Outbox, leaving: &Leaving) {
-    let mut writing = std::pin::pin!(write_out(write, outbox, leaving));
+async fn converse(
+    lines: &mut Lines,
+    write: &mut OwnedWriteHalf,
+    outbox: &Outbox,
+    leaving: &Leaving,
+    line: &Line,
+) {
+    let mut writing = std::pin::pin!(write_out(write, outbox, leaving, line));
+    let mut listening = std::pin::pin!(listen(lines, outbox, leaving));
     let ended = tokio::select! {
-        () = &mut writing => return,
-        ended = listen(lines, outbox, leaving) => ended,
+        () = &mut writing => {
+            // It reads no more; what it asked for last lies in the socket still.
+            if !outbox.is_closed() {
+                let _ = timeout(LAST_WORDS, listening).await;
+            }
+            return;
+        }
+        ended = &mut listening => ended,
+        () = outbox.closed() => Ok(()),
     };
     if let Err(why) = ended {
         outbox.word(told(&Told::Refused(why)));
         outbox.close();
-        // One that does not even read why it is sent away goes without knowing.
+    }
+    // One that has closed needs no more words; one that does not even read why it is sent away goes without knowing.
+    if outbox.is_closed() {
         let _ = timeout(LAST_WORDS, writing).await;
     }
 }
@@ -194,10 +229,11 @@ fn garbage() -> String {
     "a line from this console makes no sense to the engine; the connection is closed".to_owned()
 }
 
-/// Writes what waits, and a sign of life when nothing does.
-async fn write_out(write: &mut OwnedWriteHalf, outbox: &Outbox, leaving: &Leaving) {
+/// Writes what waits, and when nothing does the engine's sign of life: this task would live on while the engine's hangs.
+async fn write_out(write: &mut OwnedWriteHalf, outbox: &Outbox, leaving: &Leaving, line: &Line) {
     let beat = told(&Told::Beat);
     loop {
+        let rounds = line.rounds();
         let lines = match timeout(BEAT, outbox.next()).await {
             Ok(Next::Lines(lines)) => lines,
             Ok(Next::WantsPicture) => {
@@ -207,7 +243,9 @@ async fn write_out(write: &mut OwnedWriteHalf, outbox: &Outbox, leaving: &Leavin
                 continue;
             }
             Ok(Next::Closed) => return,
-            Err(_) => beat.clone(),
+            // One that has not begun yet reads what an earlier one left, which can take long.
+            Err(_) if rounds == 0 || line.rounds() != rounds => beat.clone(),
+            Err(_) => continue,
         };
         if write.write_all(&lines).await.is_err() {
             return;

@@ -1,6 +1,7 @@
 //! The socket as the server looks after it: made, opened to the group that the config names, made again when it is gone.
 //!
-//! Invariant: whatever is wrong with it keeps nobody from measuring; a notice says what, and what to do.
+//! Invariants: whatever is wrong with it keeps nobody from measuring; a notice says what, and what to do. It lies in its place
+//! only with its final mode, unless that cannot be found out.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -35,27 +36,63 @@ pub(super) struct Door {
     unsettled: bool,
     /// Until when nobody is let in.
     rests: Option<Instant>,
+    /// The number of the group that the socket is open to.
+    open_to: Option<u32>,
+    /// What the user database said last, of which group.
+    known: Option<(String, u32)>,
 }
 
 impl Door {
-    /// Makes the socket, for oneself alone.
-    pub(super) fn make(folder: PathBuf, remote: Remote) -> Self {
-        let (bound, listener, group, asked, rests) = (None, None, None, None, None);
-        let mut door = Self { folder, remote, bound, listener, group, asked, unsettled: false, rests };
-        door.bind();
+    /// Makes the socket, where it is for oneself alone. One for a group is made by [`Door::begin`], once that group's number
+    /// is known: none of its members ever finds a socket that is closed to them.
+    pub(super) fn make(folder: PathBuf, remote: Remote, group: Option<String>) -> Self {
+        let mut door = Self {
+            folder,
+            remote,
+            bound: None,
+            listener: None,
+            group,
+            asked: None,
+            unsettled: false,
+            rests: None,
+            open_to: None,
+            known: None,
+        };
+        if door.group.is_none() {
+            door.settle(None);
+        }
         door
     }
 
-    fn bind(&mut self) {
+    /// Begins to find out the group's number; must be called inside the server's runtime.
+    pub(super) fn begin(&mut self) {
+        if self.group.is_some() {
+            self.ask();
+        }
+    }
+
+    /// The number of the config's group, once the socket is open to its members.
+    pub(super) fn open_to_group(&self) -> Option<u32> {
+        self.open_to
+    }
+
+    fn bind(&mut self, group: Option<u32>) -> io::Result<()> {
         // The old one must be gone before the new one takes its name.
         (self.bound, self.listener) = (None, None);
-        match Bound::make(&self.folder) {
-            Ok(bound) => {
-                self.bound = Some(bound);
-                self.remote.notice(SOCKET, false, String::new());
-            }
-            Err(error) => self.trouble(&error),
+        self.bound = Some(Bound::make(&self.folder, group)?);
+        self.remote.notice(SOCKET, false, String::new());
+        Ok(())
+    }
+
+    /// Opens the socket to a group, or to oneself alone; makes it where it does not lie in its place.
+    fn open(&mut self, group: Option<u32>) -> io::Result<()> {
+        self.open_to = None;
+        match &self.bound {
+            Some((bound, _)) if bound.is_in_place() => bound.open_to(group)?,
+            _ => self.bind(group)?,
         }
+        self.open_to = group;
+        Ok(())
     }
 
     fn trouble(&self, error: &io::Error) {
@@ -71,19 +108,32 @@ impl Door {
     /// Makes the socket again where it is gone.
     pub(super) fn care(&mut self) {
         let is_gone = self.bound.as_ref().is_none_or(|(bound, _)| !bound.is_in_place());
-        if is_gone {
-            self.bind();
-        }
         // A group may have been made meanwhile.
-        if is_gone || self.unsettled {
-            let group = self.group.take();
-            self.open_to(group);
+        if self.asked.is_none() && (is_gone || self.unsettled) {
+            self.ask();
         }
     }
 
-    /// Opens it to the members of the group, or to oneself alone.
-    pub(super) fn open_to(&mut self, group: Option<String>) {
+    /// Takes the group that a config names which came into force.
+    pub(super) fn take_group(&mut self, group: Option<String>) {
+        if group == self.group {
+            if self.unsettled && self.asked.is_none() {
+                self.ask();
+            }
+            return;
+        }
+        // The members of the old one are out at once, however long it takes to find the new one.
+        if self.bound.is_some()
+            && let Err(error) = self.open(None)
+        {
+            self.trouble(&error);
+        }
         self.group = group;
+        self.ask();
+    }
+
+    /// Finds out the group's number, where there is a group.
+    fn ask(&mut self) {
         if let Some(asked) = self.asked.take() {
             asked.abort();
         }
@@ -102,20 +152,29 @@ impl Door {
         self.asked = None;
         let Some(name) = self.group.clone() else { return };
         match found {
-            Ok(Ok(Ok(Some(number)))) => self.settle(Some((&name, *number))),
+            Ok(Ok(Ok(Some(number)))) => {
+                self.known = Some((name.clone(), *number));
+                self.settle(Some((&name, *number)));
+            }
             Ok(Ok(Ok(None))) => self.closed(&format!(
                 "this machine has no group `{name}`, which `[agent] group` names: make it with `groupadd {name}`, or name \
                  another one"
             )),
-            _ => self.closed(&format!(
-                "the machine's user database does not say which number the group `{name}` of `[agent] group` has"
-            )),
+            // What it said before is better than nothing.
+            _ => match self.known.take_if(|(known, _)| *known == name) {
+                Some((name, number)) => {
+                    self.settle(Some((&name, number)));
+                    self.known = Some((name, number));
+                }
+                None => self.closed(&format!(
+                    "the machine's user database does not say which number the group `{name}` of `[agent] group` has"
+                )),
+            },
         }
     }
 
     fn settle(&mut self, group: Option<(&str, u32)>) {
-        let Some((bound, _)) = &self.bound else { return };
-        match (bound.open_to(group.map(|(_, number)| number)), group) {
+        match (self.open(group.map(|(_, number)| number)), group) {
             (Ok(()), _) => {
                 self.unsettled = false;
                 self.remote.notice(GROUP, false, String::new());
@@ -123,18 +182,14 @@ impl Door {
             (Err(error), Some((name, _))) => self.closed(&format!(
                 "the socket cannot be given to group `{name}` ({error}): run the engine as a user who is a member of it"
             )),
-            (Err(error), None) => {
-                tracing::warn!(%error, "the socket's mode cannot be set");
-            }
+            (Err(error), None) => self.trouble(&error),
         }
     }
 
     fn closed(&mut self, why: &str) {
         self.unsettled = true;
-        if let Some((bound, _)) = &self.bound
-            && let Err(error) = bound.open_to(None)
-        {
-            tracing::warn!(%error, "the socket's mode cannot be set");
+        if let Err(error) = self.open(None) {
+            self.trouble(&error);
         }
         let text = format!("{why}. Until then only the engine's own user and root can attach");
         self.remote.notice(GROUP, true, text);

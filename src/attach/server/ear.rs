@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config::model::{AgentSettings, Config},
-    domain::{Event, Picture, Verdict},
+    domain::{Event, Picture, Verdict, time::Now},
     engine::Listener,
 };
 
@@ -64,6 +64,8 @@ struct Queue {
 pub(super) struct Line {
     queue: Mutex<Queue>,
     state: AtomicU8,
+    /// How often the engine's task has gone round.
+    rounds: AtomicU64,
     /// Something happened that a person waits for.
     pub(super) news: Notify,
     /// Only numbers moved: that can wait.
@@ -94,6 +96,16 @@ impl Line {
         self.state.store(DEAF, Ordering::Release);
         queue.items.clear();
         queue.lagged = false;
+    }
+
+    /// How often the engine's task has gone round; zero until it begins.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Takes out the settings of a config that came into force.
+    pub(super) fn settings(&self) -> Option<AgentSettings> {
+        self.queue().settings.take()
     }
 
     /// Takes everything out.
@@ -148,6 +160,10 @@ impl Listener for Ear {
         queue.items.push_back(Item::Picture(picture));
         self.0.state.store(HEARING, Ordering::Release);
         self.0.wake(&mut queue, true);
+    }
+
+    fn round(&mut self, _picture: &Picture, _now: Now) {
+        self.0.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     fn config(&mut self, config: &Arc<Config>) {

@@ -3,12 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use tokio::{
     net::UnixStream,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -16,18 +15,18 @@ use super::{
     attend::{Join, Message, attend, told, write_line},
     door::Door,
     ear::{Item, Line},
-    limits::{ALL, Seats},
+    limits::{ALL, Comings, Seats},
+    looks::{Looker, Looks, looker},
     outbox::Outbox,
 };
 use crate::{
     attach::{
         access::{self, Credentials},
-        since::since_look,
         wire::Told,
     },
     clock::SharedClock,
     config::model::AgentSettings,
-    domain::{Attached, Command, Person, Picture, Role},
+    domain::{Attached, Command, Picture, Role},
     engine::Remote,
 };
 
@@ -43,10 +42,6 @@ const LINGER: Duration = Duration::from_secs(10);
 const CARE: Duration = Duration::from_mins(1);
 /// How many bytes of lines are handed out at once.
 const PIECE: usize = 64 * 1024;
-/// How long the store may take to say what happened since somebody last looked.
-const SINCE: Duration = Duration::from_secs(2);
-/// How many people's last looks are remembered.
-const LOOKS: usize = 1_024;
 /// How long consoles may take to read that the engine ends.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -55,6 +50,8 @@ pub(super) struct Beginning {
     pub(super) folder: PathBuf,
     pub(super) remote: Remote,
     pub(super) clock: SharedClock,
+    /// Who may attach, until a config comes into force.
+    pub(super) settings: AgentSettings,
     pub(super) line: Arc<Line>,
     pub(super) stop: CancellationToken,
     pub(super) door: Door,
@@ -64,6 +61,8 @@ struct Console {
     attached: Attached,
     credentials: Credentials,
     wants: Role,
+    /// It only asks how everything stands: nobody is told that it is here.
+    glance: bool,
     outbox: Arc<Outbox>,
     pictured: Option<Instant>,
     /// When it gets a picture, if it wants one.
@@ -79,6 +78,7 @@ pub(super) struct Hub {
     consoles: BTreeMap<u64, Console>,
     last_id: u64,
     seats: Seats,
+    comings: Comings,
     tasks: JoinSet<()>,
     messages: UnboundedReceiver<Message>,
     sender: UnboundedSender<Message>,
@@ -91,20 +91,20 @@ pub(super) struct Hub {
     due: Option<Instant>,
     /// When following ends if nobody comes back.
     lingers: Option<Instant>,
-    /// When people last looked whose consoles have gone: sooner known than the store has it.
-    looked: BTreeMap<(String, u32), DateTime<Utc>>,
+    looks: Looks,
 }
 
 impl Hub {
     pub(super) fn new(beginning: Beginning) -> Self {
         let (sender, messages) = unbounded_channel();
         Self {
-            beginning,
             own: rustix::process::geteuid().as_raw(),
-            settings: AgentSettings::default(),
+            settings: beginning.settings.clone(),
+            beginning,
             consoles: BTreeMap::new(),
             last_id: 0,
             seats: Seats::default(),
+            comings: Comings::default(),
             tasks: JoinSet::new(),
             messages,
             sender,
@@ -113,7 +113,7 @@ impl Hub {
             drained: Instant::now(),
             due: None,
             lingers: None,
-            looked: BTreeMap::new(),
+            looks: Looks::default(),
         }
     }
 
@@ -121,6 +121,7 @@ impl Hub {
     pub(super) async fn run(mut self, reason: impl FnOnce() -> String) {
         let line = Arc::clone(&self.beginning.line);
         let stop = self.beginning.stop.clone();
+        self.beginning.door.begin();
         let mut care = tokio::time::interval_at(Instant::now() + CARE, CARE);
         loop {
             let pictures = self.next_picture();
@@ -223,31 +224,30 @@ impl Hub {
     fn catch_up(&mut self) {
         let hosts =
             self.picture.iter().flat_map(|picture| &picture.present).filter(|console| console.is_host);
-        let mut here: Vec<(String, u32)> = hosts.map(|host| looker(&host.who)).collect();
+        let mut here: Vec<Looker> = hosts.map(|host| looker(&host.who)).collect();
         for console in self.consoles.values_mut() {
             let looker = looker(&console.attached.who);
             if !console.caught_up && console.pictured.is_some() {
                 console.caught_up = true;
                 if !here.contains(&looker) {
                     let (folder, who) = (self.beginning.folder.clone(), console.attached.who.clone());
-                    let known = self.looked.get(&looker).copied();
-                    self.tasks.spawn(tell_since(folder, who, known, Arc::clone(&console.outbox)));
+                    self.tasks.spawn(self.looks.tell(folder, who, Arc::clone(&console.outbox)));
                 }
             }
-            here.push(looker);
+            if !console.glance {
+                here.push(looker);
+            }
         }
     }
 
     /// Somebody looks no more.
     fn left(&mut self, id: u64) {
         let Some(console) = self.consoles.remove(&id) else { return };
-        self.beginning.remote.detached(id);
-        let wall = self.beginning.clock.wall();
-        let now = self.picture.as_ref().map_or(wall, |picture| picture.corrected(wall));
-        self.looked.insert(looker(&console.attached.who), now);
-        if self.looked.len() > LOOKS {
-            // The store knows it as well.
-            self.looked.pop_first();
+        if !console.glance {
+            self.beginning.remote.detached(id);
+            let wall = self.beginning.clock.wall();
+            let now = self.picture.as_ref().map_or(wall, |picture| picture.corrected(wall));
+            self.looks.keep(&console.attached.who, now);
         }
         if self.consoles.is_empty() {
             self.lingers = Some(Instant::now() + LINGER);
@@ -261,31 +261,45 @@ impl Hub {
         (self.picture, self.pictured) = (None, None);
     }
 
-    /// A config came into force: whose rights changed must come in anew, which their console does by itself.
-    fn settle(&mut self, settings: AgentSettings) {
-        self.beginning.door.open_to(settings.group.clone());
+    /// A config came into force: whose rights changed are no longer here, whether they read or not; they must come in anew,
+    /// which their console does by itself.
+    pub(super) fn settle(&mut self, settings: AgentSettings) {
+        self.beginning.door.take_group(settings.group.clone());
         self.settings = settings;
-        for console in self.consoles.values() {
-            let role = access::role(&self.settings, self.own, &console.credentials, console.wants);
-            if role != Some(console.attached.role) {
+        let is_same =
+            |console: &Console| self.role(&console.credentials, console.wants) == Some(console.attached.role);
+        let changed: Vec<u64> =
+            self.consoles.iter().filter(|(_, one)| !is_same(one)).map(|(id, _)| *id).collect();
+        for id in changed {
+            if let Some(console) = self.consoles.get(&id) {
                 let why = "the config changed what you may do here; attach again".to_owned();
-                console.outbox.word(told(&Told::Bye(why)));
-                console.outbox.close();
+                console.outbox.dismiss(told(&Told::Bye(why)));
             }
+            self.left(id);
         }
+    }
+
+    fn role(&self, credentials: &Credentials, wants: Role) -> Option<Role> {
+        let open_to = self.beginning.door.open_to_group();
+        access::role(&self.settings, self.own, open_to, credentials, wants)
     }
 
     fn let_in(&mut self, stream: UnixStream) {
+        let uid = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
+        let favoured = uid == 0 || uid == self.own;
         // Those who are being told that there is no room are few and quick; beyond that nobody is heard at all.
-        if self.tasks.len() >= ALL * 2 {
+        if self.tasks.len() >= if favoured { ALL * 3 } else { ALL * 2 } {
             return;
         }
-        let uid = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
-        let seat = self.seats.take(uid);
-        self.tasks.spawn(attend(stream, seat, self.sender.clone()));
+        let seat = self.seats.take(uid, favoured);
+        self.tasks.spawn(attend(stream, seat, self.sender.clone(), Arc::clone(&self.beginning.line)));
     }
 
-    fn take(&mut self, message: Message) {
+    pub(super) fn take(&mut self, message: Message) {
+        // Nobody comes in or acts by a config that is in force no more.
+        if let Some(settings) = self.beginning.line.settings() {
+            self.settle(settings);
+        }
         match message {
             Message::Join(join) => self.join(*join),
             Message::Ask(id, command) => self.ask(id, command),
@@ -299,14 +313,33 @@ impl Hub {
     }
 
     fn join(&mut self, join: Join) {
-        let Join { who, credentials, wants, terminal, from, outbox, answer } = join;
-        let Some(role) = access::role(&self.settings, self.own, &credentials, wants) else {
-            let why = format!(
-                "{who} may not attach: that takes `[agent] group` in the engine's config, and a membership in it"
-            );
-            // Whoever left meanwhile needs no answer.
-            let _ = answer.send(Err(why));
-            return;
+        let Join { who, credentials, wants, glance, terminal, from, outbox, answer } = join;
+        let wants = if glance { Role::Watch } else { wants };
+        let role = self.role(&credentials, wants).ok_or_else(|| {
+            if credentials.is_looked_up {
+                format!(
+                    "{who} may not attach: that takes `[agent] group` in the engine's config, and a membership in it"
+                )
+            } else {
+                format!(
+                    "{who} cannot attach yet: the machine's user database does not say which groups they are in; try again"
+                )
+            }
+        });
+        let come = role.and_then(|role| {
+            // A glance leaves nothing behind.
+            if !glance {
+                self.comings.come(credentials.uid)?;
+            }
+            Ok(role)
+        });
+        let role = match come {
+            Ok(role) => role,
+            Err(why) => {
+                // Whoever left meanwhile needs no answer.
+                let _ = answer.send(Err(why));
+                return;
+            }
         };
         self.last_id += 1;
         let id = self.last_id;
@@ -316,12 +349,15 @@ impl Hub {
             return;
         }
         self.lingers = None;
-        self.beginning.remote.attached(attached.clone());
+        if !glance {
+            self.beginning.remote.attached(attached.clone());
+        }
         if self.beginning.line.open() {
             self.beginning.remote.ask_picture();
         }
         let due = Some(Instant::now());
-        let console = Console { attached, credentials, wants, outbox, pictured: None, due, caught_up: false };
+        let console =
+            Console { attached, credentials, wants, glance, outbox, pictured: None, due, caught_up: false };
         self.consoles.insert(id, console);
     }
 
@@ -331,6 +367,10 @@ impl Hub {
         if console.attached.role < command.needs() {
             let why = match console.wants {
                 Role::Watch => "this console was started to watch only".to_owned(),
+                Role::Operate if !console.credentials.is_looked_up => format!(
+                    "{} may watch only: the machine's user database did not say which groups they are in; attach again",
+                    console.attached.who
+                ),
                 Role::Operate => format!(
                     "{} may watch only: acting takes a membership in one of `[agent] operators`",
                     console.attached.who
@@ -357,7 +397,7 @@ impl Hub {
         // Whoever waits for an answer of this hub gets none any more.
         drop(self.messages);
         while let Ok(Some(_)) = tokio::time::timeout_at(patience, self.tasks.join_next()).await {}
-        for id in self.consoles.keys() {
+        for id in self.consoles.iter().filter(|(_, console)| !console.glance).map(|(id, _)| id) {
             self.beginning.remote.detached(*id);
         }
     }
@@ -366,25 +406,6 @@ impl Hub {
 impl Console {
     fn want_picture(&mut self, now: Instant) {
         self.due.get_or_insert_with(|| self.pictured.map_or(now, |last| (last + PICTURES).max(now)));
-    }
-}
-
-/// By whom a look is remembered.
-fn looker(who: &Person) -> (String, u32) {
-    (who.key().to_owned(), who.uid)
-}
-
-/// Looks up what happened since somebody last looked, and tells their console; one that takes too long is not told.
-async fn tell_since(folder: PathBuf, who: Person, known: Option<DateTime<Utc>>, outbox: Arc<Outbox>) {
-    let read = tokio::task::spawn_blocking(move || since_look(&folder, &who, known));
-    match timeout(SINCE, read).await {
-        Ok(Ok(Ok(Some(since)))) => outbox.word(told(&Told::Since(since))),
-        Ok(Ok(Ok(None))) => {}
-        Ok(Ok(Err(error))) => {
-            tracing::warn!(%error, "what happened since somebody last looked cannot be read");
-        }
-        Ok(Err(error)) => tracing::warn!(%error, "what happened since somebody last looked cannot be read"),
-        Err(_) => tracing::warn!("what happened since somebody last looked takes too long to read"),
     }
 }
 

@@ -12,6 +12,13 @@ use tokio::time::Instant;
 pub(super) const ALL: usize = 64;
 /// How many of them may be one user's; on a bastion host many people share one.
 pub(super) const OF_ONE: usize = 32;
+/// How many seats are kept for root and the engine's own user, who could not mend anything otherwise.
+const KEPT: usize = 8;
+/// How many consoles of one user may come at once, and how often another one: each coming and going is stored. After a
+/// restart all of them come back at the same moment.
+const COMINGS: (u32, Duration) = (2 * OF_ONE as u32, Duration::from_secs(5));
+/// How many users' comings are remembered.
+const USERS: usize = 256;
 
 /// Who has a seat.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +32,13 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    /// A seat for a console of this user, or why there is none.
-    pub(super) fn take(&self, uid: u32) -> Result<Seat, String> {
+    /// A seat for a console of this user, or why there is none. Some are kept for users who are `favoured`.
+    pub(super) fn take(&self, uid: u32, favoured: bool) -> Result<Seat, String> {
+        let room = if favoured { ALL } else { ALL - KEPT };
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.values().sum::<usize>() >= ALL {
+        if taken.values().sum::<usize>() >= room {
             return Err(format!(
-                "{ALL} consoles are attached already, which is all there is room for: close some"
+                "{room} consoles are attached already, which is all there is room for: close some"
             ));
         }
         let own = taken.entry(uid).or_default();
@@ -54,6 +62,26 @@ impl Drop for Seat {
     }
 }
 
+/// How often each user's consoles come.
+#[derive(Debug, Default)]
+pub(super) struct Comings(HashMap<u32, Bucket>);
+
+impl Comings {
+    /// Takes note of one more; says why it may not come.
+    pub(super) fn come(&mut self, uid: u32) -> Result<(), String> {
+        if self.0.len() >= USERS {
+            self.0.retain(|_, bucket| !bucket.is_full());
+        }
+        let bucket = self.0.entry(uid).or_insert_with(|| Bucket::new(COMINGS.0, COMINGS.1));
+        if bucket.take() {
+            return Ok(());
+        }
+        Err("consoles of this user come and go too often: wait a minute, or use `warroom --once` or `warroom status` in a \
+             script, which are not counted"
+            .to_owned())
+    }
+}
+
 /// So many at once, and one more for each interval.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
@@ -66,6 +94,11 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn new(burst: u32, interval: Duration) -> Self {
         Self { burst, interval, left: burst, filled: Instant::now() }
+    }
+
+    /// Whether nothing has been taken out for so long that it might as well be a new one.
+    fn is_full(&self) -> bool {
+        self.filled.elapsed() >= self.interval * self.burst
     }
 
     /// Takes one out; `false` when none is left.
@@ -94,14 +127,34 @@ mod tests {
     #[test]
     fn one_user_cannot_take_all_seats_and_all_cannot_take_more() {
         let seats = Seats::default();
-        let mut taken: Vec<Seat> = (0..OF_ONE).map(|_| seats.take(1000).unwrap()).collect();
-        assert!(seats.take(1000).unwrap_err().contains("of this user"));
-        taken.extend((OF_ONE..ALL).map(|other| seats.take(2000 + other as u32).unwrap()));
-        assert!(seats.take(0).unwrap_err().contains("all there is room for"));
+        let mut taken: Vec<Seat> = (0..OF_ONE).map(|_| seats.take(1000, false).unwrap()).collect();
+        assert!(seats.take(1000, false).unwrap_err().contains("of this user"));
+        let others = OF_ONE..ALL - KEPT;
+        taken.extend(others.map(|other| seats.take(2000 + other as u32, false).unwrap()));
+        assert!(seats.take(1, false).unwrap_err().contains("all there is room for"));
         taken.remove(0);
-        taken.push(seats.take(1000).unwrap());
+        taken.push(seats.take(1000, false).unwrap());
+        // Who can mend it gets in all the same.
+        taken.extend((0..KEPT).map(|_| seats.take(0, true).unwrap()));
+        assert!(seats.take(0, true).unwrap_err().contains("all there is room for"));
         taken.clear();
         assert!(seats.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_and_goes_without_end_is_slowed_and_nobody_else() {
+        let mut comings = Comings::default();
+        let came = |comings: &mut Comings, uid| (0..1_000).filter(|_| comings.come(uid).is_ok()).count();
+        assert_eq!(came(&mut comings, 1000), 2 * OF_ONE);
+        assert_eq!(came(&mut comings, 1001), 2 * OF_ONE);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(came(&mut comings, 1000), 12);
+        tokio::time::advance(Duration::from_hours(1)).await;
+        for uid in 0..10_000 {
+            comings.come(uid).unwrap();
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        assert!(comings.0.len() <= USERS, "{}", comings.0.len());
     }
 
     #[tokio::test(start_paused = true)]

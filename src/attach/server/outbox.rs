@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// How many bytes of events may wait for one console.
 const EVENTS: usize = 4 * 1024 * 1024;
@@ -51,6 +52,7 @@ struct Inner {
 pub(super) struct Outbox {
     inner: Mutex<Inner>,
     changed: Notify,
+    closed: CancellationToken,
 }
 
 impl Default for Outbox {
@@ -58,7 +60,7 @@ impl Default for Outbox {
     fn default() -> Self {
         let inner =
             Inner { waiting: VecDeque::new(), events: 0, words: 0, lagging: true, told: true, closed: false };
-        Self { inner: Mutex::new(inner), changed: Notify::new() }
+        Self { inner: Mutex::new(inner), changed: Notify::new(), closed: CancellationToken::new() }
     }
 }
 
@@ -121,6 +123,29 @@ impl Outbox {
     pub(super) fn close(&self) {
         self.inner().closed = true;
         self.changed.notify_one();
+        self.closed.cancel();
+    }
+
+    /// Nothing but this word comes any more, however much waits.
+    pub(super) fn dismiss(&self, word: Bytes) {
+        let mut inner = self.inner();
+        if !inner.closed {
+            inner.waiting.clear();
+            (inner.events, inner.words) = (0, 1);
+            inner.waiting.push_back(Waiting::Word(word));
+        }
+        drop(inner);
+        self.close();
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+
+    /// Waits until nothing more comes.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
     }
 
     /// Waits for what is to be done next. One writer at a time.

@@ -1,6 +1,8 @@
 //! The server before a scripted engine, over a real socket; where time matters, on virtual time.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod rights;
+
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -83,9 +85,10 @@ impl Stage {
             folder: folder.path().to_owned(),
             remote: remote.clone(),
             clock: Arc::new(SystemClock),
+            settings: config.agent.clone(),
             line: Arc::clone(&line),
             stop: stop.clone(),
-            door: Door::make(folder.path().to_owned(), remote),
+            door: Door::make(folder.path().to_owned(), remote, config.agent.group.clone()),
         };
         let hub = tokio::spawn(Hub::new(beginning).run(|| "the test ends".to_owned()));
         let mut engine = Scripted::new(mailbox, Arc::clone(&config.roster), Box::new(Ear(line)));
@@ -147,6 +150,7 @@ fn greeting() -> Greeting {
         protocol: PROTOCOL,
         version: "0.0.1-other".to_owned(),
         wants: Role::Operate,
+        glance: false,
         terminal: Some("pts/3\u{1b}[2J".to_owned()),
         from: Some("x".repeat(4_000)),
         behind: None,

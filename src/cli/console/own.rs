@@ -40,7 +40,8 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Ou
     let me = this_console(args);
     writer.tell(Word::You(me.clone()));
     // Declared after the lock is held, and so gone before it is let go.
-    let (server, ear) = Server::begin(&held.folder, remote.clone(), start::clock(), Some(me.clone()));
+    let (server, ear) =
+        Server::begin(&held.folder, remote.clone(), start::clock(), config.agent.clone(), Some(me.clone()));
     let (farewell, last_words) = (server.farewell(), format!("measuring ended with {}'s console", me.who));
     let setup = Setup {
         config: Arc::clone(&config),
