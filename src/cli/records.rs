@@ -56,15 +56,30 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     if args.format == Format::Csv {
         output.line(&COLUMNS.map(|(name, _)| name).join(","))?;
     }
-    let mut unreadable = Unreadable::default();
+    let (mut unreadable, mut printed) = (Unreadable::default(), 0_u64);
     for record in reader.recoveries(since, component.as_ref()).filter_map(|one| unreadable.sift(one)) {
+        printed += 1;
         match args.format {
             Format::Jsonl => output.json(&record)?,
             Format::Csv => output.line(&csv_line(&record))?,
         }
     }
     match unreadable.told("recoveries") {
-        None => Ok(Exit::Good),
+        None => {
+            if let Some(component) = component.filter(|_| printed == 0)
+                && reader.recoveries(None, Some(&component)).next().is_none()
+            {
+                let known = reader.open_progress().map_err(Failure::cannot_go_on)?;
+                if !known.iter().any(|one| one.component_id == component) {
+                    output.words(&format!(
+                        "nothing was ever recorded of a component {} in {}; look whether its id is right",
+                        component.as_str(),
+                        folder.display()
+                    ));
+                }
+            }
+            Ok(Exit::Good)
+        }
         Some(words) => {
             // The rest has its place in the pipe before the words say what is missing.
             output.flush()?;

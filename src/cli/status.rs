@@ -70,7 +70,7 @@ struct Report<'a> {
 enum Engine {
     /// It works, and has said how things stand.
     Running,
-    /// It runs and has said nothing yet.
+    /// It runs and has said nothing yet, or has just begun and seen nothing yet.
     Starting,
     /// It runs and has said nothing for too long.
     Silent,
@@ -124,9 +124,19 @@ fn believe(holder: &Holder, file: Option<StatusFile>, now: DateTime<Utc>) -> (En
     match file {
         Some(file) if file.pid != holder.pid => (Engine::Starting, None),
         Some(file) if (now - file.at).abs() > STALE => (Engine::Silent, Some(file)),
+        Some(file) if has_seen_nothing(&file) && (now - holder.since).abs() < FIRST_LOOK => {
+            (Engine::Starting, Some(file))
+        }
         Some(file) => (Engine::Running, Some(file)),
         None => (Engine::Starting, None),
     }
+}
+
+/// How long after its start an engine may have seen nothing yet without a reason to worry.
+const FIRST_LOOK: TimeDelta = TimeDelta::seconds(10);
+
+fn has_seen_nothing(file: &StatusFile) -> bool {
+    file.worst == Phase::Unobserved && file.up == 0 && file.blind == 0 && file.outages.is_empty()
 }
 
 /// How things stand by a running engine's own word.
@@ -136,13 +146,16 @@ pub(super) fn words(status: &StatusFile) -> String {
 
 fn sentence(engine: Engine, status: Option<&StatusFile>) -> String {
     let Some(status) = status else {
-        return "an engine runs and has not said yet how things stand".to_owned();
+        return "STARTING: an engine runs and has not said yet how things stand".to_owned();
     };
     let mut line = String::new();
     if engine == Engine::Silent {
         let since = status.at.format("%Y-%m-%d %H:%M:%SZ");
         // Writing to a string cannot fail.
         let _ = write!(line, "ENGINE SILENT since {since}; before that: ");
+    }
+    if engine == Engine::Starting {
+        line += "STARTING, nothing seen yet · ";
     }
     if status.demo {
         line += "DEMO · ";
@@ -312,6 +325,18 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         assert_eq!(believe(&holder(7), Some(status(now)), now).0, Engine::Running);
         assert_eq!(believe(&holder(8), Some(status(now)), now), (Engine::Starting, None));
+        let (up, blind, outages) = (0, 0, Vec::new());
+        let nothing = StatusFile { worst: Phase::Unobserved, up, blind, outages, ..status(now) };
+        let (engine, file) = believe(&holder(7), Some(nothing.clone()), now);
+        assert_eq!(engine, Engine::Starting);
+        let line = sentence(engine, file.as_ref());
+        assert!(line.starts_with("STARTING, nothing seen yet · UNOBSERVED · 0/12 up"), "{line}");
+        let later = now + FIRST_LOOK;
+        assert_eq!(
+            believe(&holder(7), Some(nothing), later).0,
+            Engine::Running,
+            "it should have seen something"
+        );
         let later = now + STALE + TimeDelta::seconds(1);
         let (engine, file) = believe(&holder(7), Some(status(now)), later);
         assert_eq!(engine, Engine::Silent);

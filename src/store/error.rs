@@ -27,7 +27,7 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// A file operation failed.
-    #[error("{}: {source}; check the folder and its file system", path.display())]
+    #[error("{}: {source}{}", path.display(), advice(path, source))]
     File {
         /// Which file.
         path: PathBuf,
@@ -91,6 +91,12 @@ impl Unreadable {
         };
         self.first.as_ref().map(|error| format!("{number} {what} cannot be read and were left out: {error}"))
     }
+}
+
+/// What to look at: whose the folder is where that is what hinders, else the folder itself.
+fn advice(path: &std::path::Path, error: &io::Error) -> String {
+    let whose = super::folder::whose(path, error);
+    if whose.is_empty() { "; check the folder and its file system".to_owned() } else { whose }
 }
 
 impl StoreError {

@@ -92,6 +92,21 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// Whose folder it is in which a file was refused, and what to do; nothing for other errors.
+pub(super) fn whose(file: &Path, error: &io::Error) -> String {
+    let folder = file.parent().and_then(|folder| fs::metadata(folder).ok());
+    match folder.filter(|_| error.kind() == ErrorKind::PermissionDenied) {
+        Some(found) => format!(
+            "; its folder belongs to user {} and group {}, with mode {:03o}: do it as that user, or as a member of \
+             `[agent] group`, which the engine lets look",
+            found.uid(),
+            found.gid(),
+            found.mode() & 0o777
+        ),
+        None => String::new(),
+    }
+}
+
 /// The data folder: what was asked for, else the environment's, else a service's, else the user's own. Nothing is created.
 pub fn resolve(asked: Option<&Path>) -> Result<PathBuf, FolderError> {
     let own =

@@ -95,7 +95,7 @@ pub enum LockError {
         holder: Option<Box<Holder>>,
     },
     /// The file cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), super::folder::whose(path, source))]
     File {
         /// Which file.
         path: PathBuf,
@@ -127,8 +127,16 @@ impl Lock {
         let path = folder.join(FILE);
         let failed = |source| LockError::File { path: path.clone(), source };
         let mut options = OpenOptions::new();
-        let file = entry::open(&path, options.read(true).write(true).create(true).truncate(false));
-        let file = file.map_err(failed)?;
+        let file = match entry::open(&path, options.read(true).write(true).create(true).truncate(false)) {
+            Ok(file) => file,
+            // Whoever may not take the lock may still read who has it.
+            Err(source) => match glance(folder) {
+                Ok(Words::Held(holder)) if source.kind() == ErrorKind::PermissionDenied => {
+                    return Err(LockError::Held { folder: folder.to_path_buf(), holder });
+                }
+                _ => return Err(failed(source)),
+            },
+        };
         // An earlier version let the folder's group in.
         if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
             file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
