@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Event, PathName, Phase, time::rfc3339_millis};
@@ -63,6 +63,12 @@ impl Since {
             }
         }
         since
+    }
+
+    /// Whether the last look is less than a minute ago, so that nobody was away.
+    #[must_use]
+    pub fn is_recent(&self, now: DateTime<Utc>) -> bool {
+        now - self.last < TimeDelta::minutes(1)
     }
 
     /// Whether nothing of it is worth a line.
