@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
+
 use super::{
     commands::{self, Verb},
     detail,
@@ -66,8 +68,8 @@ pub(super) struct Teller {
     /// Whether the picture is the engine's, and not only the config's.
     known: bool,
     outages: HashMap<ComponentId, Told>,
-    /// Whether there is no connection now.
-    lost: bool,
+    /// Since when there is no connection.
+    lost: Option<Now>,
     /// Events that were never printed.
     unprinted: u64,
     /// Components whose next probe was asked for here.
@@ -90,7 +92,7 @@ impl Teller {
             greets_by: Some(now.moment + patience),
             known,
             outages: HashMap::new(),
-            lost: false,
+            lost: None,
             unprinted: 0,
             probing: HashSet::new(),
             examining: false,
@@ -113,7 +115,7 @@ impl Teller {
         let greeting = self.greets_by.filter(|_| self.known).map(|by| by.since(now.moment));
         let wall = self.picture.corrected(now.wall);
         let outages = list::cards(&self.picture).filter_map(|(card, component)| {
-            let told = self.outages.get(&card.id).filter(|_| is_running(component))?;
+            let told = self.outages.get(&card.id).filter(|_| self.lost.is_none() && is_running(component))?;
             Some(told.next.saturating_sub(list::elapsed(component, wall)?))
         });
         outages.chain(greeting).min()
@@ -159,9 +161,15 @@ impl Teller {
         Vec::new()
     }
 
+    /// When news ended, where they have.
+    fn cut_off(&self) -> Option<DateTime<Utc>> {
+        self.lost.map(|at| self.picture.corrected(at.wall))
+    }
+
     fn sum_up(&mut self, now: Now) {
         let wall = self.picture.corrected(now.wall);
-        summary::write(&mut self.paper, &self.picture, self.me.as_ref(), self.since.as_ref(), wall);
+        let (me, since, cut_off) = (self.me.as_ref(), self.since.as_ref(), self.cut_off());
+        summary::write(&mut self.paper, &self.picture, summary::Reader { me, since, cut_off }, wall);
         // Told once: it is about the time before this console came.
         self.since = None;
         self.outages.clear();
@@ -172,7 +180,7 @@ impl Teller {
         self.picture = picture;
         self.known = true;
         let unprinted = std::mem::take(&mut self.unprinted);
-        let back = std::mem::take(&mut self.lost);
+        let back = self.lost.take().is_some();
         if self.greets_by.is_some() {
             return;
         }
@@ -193,6 +201,7 @@ impl Teller {
     fn hear(&mut self, word: Word, now: Now) {
         match word {
             Word::You(me) => self.me = Some(me),
+            Word::Since(since) if since.is_recent(self.picture.corrected(now.wall)) => {}
             Word::Since(since) if self.greets_by.is_some() => self.since = Some(since),
             Word::Since(since) => {
                 let wall = self.picture.corrected(now.wall);
@@ -200,7 +209,8 @@ impl Teller {
             }
             Word::Refused(words) => self.say(&words, now),
             Word::Lost(reason) => {
-                if !std::mem::replace(&mut self.lost, true) {
+                if self.lost.is_none() {
+                    self.lost = Some(now);
                     self.say(&format!("NOT CONNECTED to the engine, trying again: {reason}"), now);
                 }
             }
@@ -301,7 +311,8 @@ impl Teller {
 
     /// Tells open outages again whose step has come, and begins to follow those that are new.
     fn look_after_outages(&mut self, now: Now) {
-        if self.greets_by.is_some() {
+        // How an outage goes on while there is no connection, nobody knows.
+        if self.greets_by.is_some() || self.lost.is_some() {
             return;
         }
         let wall = self.picture.corrected(now.wall);
@@ -342,7 +353,8 @@ impl Teller {
         let leaving = std::mem::take(&mut self.leaving);
         let answer = match verb {
             Verb::Help => {
-                commands::help().for_each(|line| self.paper.line(&line));
+                let watches = self.me.as_ref().is_some_and(|me| me.role < Role::Operate);
+                commands::help(watches).for_each(|line| self.paper.line(&line));
                 self.paper.line("A component is named by its id, its name, or how one of them begins.");
                 Ok(None)
             }
@@ -352,7 +364,15 @@ impl Teller {
             }
             Verb::Who => {
                 let wall = self.picture.corrected(now.wall);
-                summary::who(&mut self.paper, &self.picture, self.me.as_ref(), wall);
+                match self.cut_off() {
+                    Some(at) => {
+                        let at = text::time(at, wall);
+                        self.paper.line(&format!(
+                            "Not connected to the engine since {at}: nobody knows who is here."
+                        ));
+                    }
+                    None => summary::who(&mut self.paper, &self.picture, self.me.as_ref(), wall),
+                }
                 Ok(None)
             }
             Verb::Events => commands::number(rest).map(|number| {
@@ -361,7 +381,12 @@ impl Teller {
             }),
             Verb::Show => commands::component(&self.picture, rest).map(|place| {
                 let wall = self.picture.corrected(now.wall);
-                detail::write(&mut self.paper, &self.picture, place, wall);
+                let cut_off = self.cut_off();
+                if let Some(at) = cut_off {
+                    summary::as_of(&mut self.paper, at, wall);
+                }
+                let seen = cut_off.map_or(wall, |at| at.min(wall));
+                detail::write(&mut self.paper, &self.picture, place, seen);
                 None
             }),
             Verb::Ack => self.acknowledge(rest),
@@ -443,7 +468,7 @@ impl Teller {
 
     /// The command, if this person may give it and somebody is there to take it.
     fn allowed(&self, command: Command) -> Result<Option<Command>, String> {
-        if self.lost {
+        if self.lost.is_some() {
             return Err("Nothing is done: there is no connection to the engine now.".to_owned());
         }
         match self.me.as_ref().map(|me| me.role) {
