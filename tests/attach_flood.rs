@@ -27,7 +27,7 @@ use self::{
 
 /// How long pictures may take to be the same once nothing happens any more, on a machine that builds and tests something
 /// else beside.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Says something that is seen in every run.
 #[expect(clippy::explicit_write, reason = "the test harness keeps what the print macros say to itself")]

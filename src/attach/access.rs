@@ -53,6 +53,7 @@ mod tests {
     /// Whoever may only look must not be able to act by asking for it, and a stranger sees nothing.
     #[test]
     fn roles_follow_the_table() {
+        type Row<'a> = (u32, &'a str, &'a [&'a str], Option<Role>, Option<Role>);
         let settings = AgentSettings {
             group: Some("warroom".to_owned()),
             operators: vec!["oncall".to_owned(), "dora".to_owned()],
@@ -61,7 +62,7 @@ mod tests {
         let bare = AgentSettings::default();
         let (operate, watch) = (Some(Role::Operate), Some(Role::Watch));
         // uid, login, groups; with the settings; without them.
-        let table: [(u32, &str, &[&str], Option<Role>, Option<Role>); 9] = [
+        let table: [Row<'_>; 9] = [
             (0, "root", &["root"], operate, operate),
             (990, "warroom", &["warroom"], operate, operate),
             (1000, "alice", &["users", "warroom", "oncall"], operate, None),

@@ -63,5 +63,5 @@ fn an_upgrade_in_an_outage_is_one_gap_and_no_second_outage() {
     let kept = run(folder.path(), &["records"]).stdout;
     let kept: Vec<Value> =
         std::str::from_utf8(&kept).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(kept, [record.clone()], "told and kept differ");
+    assert_eq!(kept, std::slice::from_ref(record), "told and kept differ");
 }

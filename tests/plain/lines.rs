@@ -51,7 +51,7 @@ fn hostile_text_is_printed_as_text() {
         plain.types("quit");
         assert_eq!(plain.ended().code(), Some(0));
         assert_plain(&plain.written);
-        assert!(!plain.text().contains("\u{1b}"));
+        assert!(!plain.text().contains('\u{1b}'));
         assert_eq!(plain.text().is_ascii(), !options.is_empty(), "{}", plain.text());
     }
 }

@@ -167,7 +167,7 @@ mod tests {
             taken += u32::from(bucket.take());
         }
         assert!((195..=201).contains(&taken), "20 a second for ten seconds: {taken}");
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!((0..100).filter(|_| bucket.take()).count(), 20);
     }
 }

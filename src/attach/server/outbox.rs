@@ -194,6 +194,15 @@ mod tests {
         Bytes::from(vec![b'x'; length])
     }
 
+    /// Whether it lags, and how many bytes wait.
+    fn held(outbox: &Outbox) -> (bool, usize) {
+        let inner = outbox.inner();
+        let bytes = inner.waiting.iter().map(|waiting| match waiting {
+            Waiting::News(lines) | Waiting::Word(lines) => lines.len(),
+        });
+        (inner.lagging, bytes.sum())
+    }
+
     #[tokio::test]
     async fn one_that_reads_no_more_costs_bounded_memory_and_gets_a_picture() {
         let outbox = Outbox::default();
@@ -206,16 +215,7 @@ mod tests {
             outbox.events(&lines(EVENTS / 10));
             outbox.word(lines(7));
         }
-        let inner = outbox.inner();
-        let held: usize = inner
-            .waiting
-            .iter()
-            .map(|waiting| match waiting {
-                Waiting::News(lines) | Waiting::Word(lines) => lines.len(),
-            })
-            .sum();
-        assert!(inner.lagging && held == WORDS * 7, "{held}");
-        drop(inner);
+        assert_eq!(held(&outbox), (true, WORDS * 7));
         for _ in 0..WORDS {
             assert_eq!(outbox.next().await, Next::Lines(lines(7)), "what concerns it alone is kept");
         }

@@ -126,16 +126,12 @@ impl Stage {
         client.say(&greeting).await;
         let welcome: Welcome = serde_json::from_str(&client.line().await.unwrap()).unwrap();
         assert_eq!((welcome.protocol, welcome.pid), (PROTOCOL, std::process::id()));
-        match welcome.refused {
-            Some(refused) => {
-                assert_eq!(client.line().await, None, "nothing follows");
-                Err(refused)
-            }
-            None => {
-                assert!(welcome.you.is_some());
-                Ok(client)
-            }
+        if let Some(refused) = welcome.refused {
+            assert_eq!(client.line().await, None, "nothing follows");
+            return Err(refused);
         }
+        assert!(welcome.you.is_some());
+        Ok(client)
     }
 
     async fn end(self) {
@@ -180,7 +176,7 @@ impl Client {
     /// The next line; `None` at the end of the connection.
     async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        let read = timeout(Duration::from_secs(60), self.read.read_line(&mut line)).await.unwrap();
+        let read = timeout(Duration::from_mins(1), self.read.read_line(&mut line)).await.unwrap();
         // Whoever is sent away with something unread in the socket finds it reset after the last line.
         (read.is_ok() && !line.is_empty()).then_some(line)
     }
