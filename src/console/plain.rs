@@ -127,7 +127,7 @@ pub fn summary(
     now: DateTime<Utc>,
 ) -> String {
     let mut paper = Paper::new(symbols(ascii));
-    summary::write(&mut paper, picture, me, since, picture.corrected(now));
+    summary::write(&mut paper, picture, me, since, &[], picture.corrected(now));
     paper.take()
 }
 

@@ -21,12 +21,14 @@ const NAMED: usize = 5;
 /// The most components without an outage that the summary names one by one.
 const UNWELL: usize = 10;
 
-/// Writes the summary. `me` is as whom the engine knows this console, `since` what happened since that person last looked.
+/// Writes the summary. `me` is as whom the engine knows this console, `since` what happened since that person last looked,
+/// `said` what has just been said of what stands.
 pub(super) fn write(
     paper: &mut Paper,
     picture: &Picture,
     me: Option<&Attached>,
     since: Option<&Since>,
+    said: &[String],
     wall: DateTime<Utc>,
 ) {
     let roster = &picture.roster;
@@ -54,7 +56,7 @@ pub(super) fn write(
     if let Some(since) = since {
         paper.line(&since_words(since, wall));
     }
-    for notice in words::standing(picture) {
+    for notice in words::standing(picture).into_iter().filter(|notice| !said.contains(notice)) {
         paper.line(&format!("Notice: {notice}"));
     }
     paper.line(&clock_words(picture.clock.as_ref(), paper.symbols.plus_minus));

@@ -1,5 +1,7 @@
 //! What is said when: a teller under a script.
 
+mod told_once;
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
