@@ -6,6 +6,7 @@
 //! with what is handed in.
 
 mod database;
+mod entry;
 mod error;
 mod filesystem;
 pub mod folder;

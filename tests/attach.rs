@@ -161,6 +161,21 @@ impl Console {
     }
 }
 
+/// Nobody must believe that something was done which an engine on its way out threw away.
+#[test]
+fn what_is_asked_of_an_engine_that_ends_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), &config_for(refusing()));
+    let (answer, answered) = std::sync::mpsc::channel();
+    running.remote.stop();
+    let is_taken = running.remote.ask(Command::Diagnose, peer::myself(), move |why| {
+        answer.send(why).unwrap();
+    });
+    assert!(is_taken, "it is beginning still");
+    assert_eq!(answered.recv_timeout(Duration::from_secs(30)).unwrap(), "the engine is ending");
+    running.stop();
+}
+
 /// The night shift's word must still stand after an upgrade at dawn.
 #[test]
 fn an_acknowledgement_is_stored_with_its_person_and_survives_a_restart() {

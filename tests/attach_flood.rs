@@ -112,9 +112,12 @@ fn json(event: &Arc<Event>) -> Value {
 /// The first place where two values differ, with both.
 fn difference(place: &str, one: &Value, other: &Value) -> Option<String> {
     match (one, other) {
-        (Value::Object(fields), Value::Object(others)) if fields.len() == others.len() => fields
-            .iter()
-            .find_map(|(name, value)| difference(&format!("{place}.{name}"), value, others.get(name)?)),
+        (Value::Object(fields), Value::Object(others)) if fields.len() == others.len() => {
+            fields.iter().find_map(|(name, value)| match others.get(name) {
+                Some(other) => difference(&format!("{place}.{name}"), value, other),
+                None => Some(format!("{place}.{name} is missing in one")),
+            })
+        }
         (Value::Array(values), Value::Array(others)) if values.len() == others.len() => values
             .iter()
             .zip(others)

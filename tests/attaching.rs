@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "engine_lifecycle/agent.rs"]
 mod agent;
+#[path = "attaching/away.rs"]
+mod away;
 #[path = "attaching/beside.rs"]
 mod beside;
 #[path = "attaching/host.rs"]

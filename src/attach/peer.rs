@@ -58,7 +58,7 @@ impl Process {
         own == Some(self.uid) && started(self.pid) == Some(self.started)
     }
 
-    /// One line of `/proc/PID/status`, proc_pid_status(5).
+    /// One line of `/proc/PID/status`; see `proc_pid_status(5)`.
     fn status(self, key: &str) -> Option<String> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
@@ -77,7 +77,7 @@ impl Process {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`, proc_pid_stat(5), counted after the name, which may hold anything.
+/// Field 22 of `/proc/PID/stat`, see `proc_pid_stat(5)`, counted after the name, which may hold anything.
 fn started(pid: i32) -> Option<u64> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     let text = String::from_utf8_lossy(&text);

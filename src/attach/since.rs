@@ -32,8 +32,10 @@ pub(super) fn since_look(
     };
     let Some(last) = last else { return Ok(None) };
     let mut unreadable = Unreadable::default();
-    let events: Vec<_> =
-        reader.events_since(last, EVENTS)?.filter_map(|event| unreadable.sift(event)).collect();
+    let events: Vec<_> = reader
+        .events_since(last - Since::MARGIN, EVENTS)?
+        .filter_map(|event| unreadable.sift(event))
+        .collect();
     if let Some(words) = unreadable.told("events") {
         tracing::warn!("{words}");
     }

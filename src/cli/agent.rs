@@ -30,7 +30,7 @@ use crate::{
 ///
 /// SIGINT and SIGTERM end it. SIGHUP reads its config again: a good one is in force at once, with open outages going on; a
 /// bad one is refused with what is wrong in it, and the old one stays in force. One engine works on a data folder at a
-/// time: a second one says who holds it and exits with 2.
+/// time: a second one says who holds it and exits with 2; under a service manager it waits for the end of that one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -65,7 +65,9 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     }
     let config = Arc::new(loaded.config);
     let folder = folder::resolve(global.data_dir.as_deref()).map_err(Failure::wrong_use)?;
-    let held = start::hold(folder, &config)?;
+    let clock = start::clock();
+    let manager = Manager::from_environment(&clock).map(Arc::new);
+    let held = start::hold(folder, &config, service::patience(manager.as_deref()))?;
     told::beginning(&config, &held.folder);
     let runtime = start::runtime()?;
     let mailbox = Mailbox::default();
@@ -73,11 +75,9 @@ pub fn run(global: &Global, args: &Args, output: &mut Output) -> Outcome {
     let printer = args.events.map(|EventFormat::Json| Printer::begin(remote.clone())).transpose()?;
     let (listener, printing) = printer.unzip();
     let left_out = listener.as_ref().map(|listener| Arc::clone(&listener.left_out));
-    let clock = start::clock();
     // Declared after the lock is held, and so gone before it is let go.
     let (server, ear) =
         Server::begin(&held.folder, remote.clone(), Arc::clone(&clock), config.agent.clone(), None);
-    let manager = Manager::from_environment(&clock).map(Arc::new);
     let mut listeners: Vec<Box<dyn Listener>> = vec![ear, Box::new(Told::new(&config))];
     listeners.extend(listener.map(|listener| Box::new(listener) as Box<dyn Listener>));
     listeners.extend(manager.clone().map(|manager| Box::new(Keeper::new(manager)) as Box<dyn Listener>));

@@ -1,7 +1,7 @@
 //! Which running engine a console attaches to, and what it is told where it cannot.
 //!
-//! Invariant: an own engine is started only where none runs; whoever names a config never looks at an engine that measures
-//! another one.
+//! Invariants: an own engine is started only where none runs, and none takes the place of the machine's agent while that one
+//! is away; whoever names a config never looks at an engine that measures another one.
 
 use std::{
     io,
@@ -23,8 +23,9 @@ use crate::{
 
 /// Events that may wait for a slow terminal; beyond that the console takes a fresh picture.
 pub(super) const WAITING: usize = 8192;
-/// How long an engine that holds its folder may take until it lets consoles in.
-const STARTING: Duration = Duration::from_secs(5);
+/// How long an engine may take until it lets consoles in: one that holds its folder, or that is being restarted, which the
+/// unit of the agent does after five seconds.
+const STARTING: Duration = Duration::from_secs(8);
 /// How often it is tried until then.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -58,8 +59,8 @@ pub(super) fn find(global: &Global, wants: Role, glance: bool) -> Result<Found, 
     let own = folder::resolve(global.data_dir.as_deref()).ok();
     let is_searching = named.is_none() && config.is_none();
     let greeting = Greeting { glance, ..client::greeting(wants) };
-    let seeker = Seeker { config, greeting, patience: STARTING };
-    seeker.seek(own.as_deref(), is_searching.then_some(Path::new(folder::SYSTEM)))
+    let seeker = Seeker { config, greeting, patience: STARTING, agents: PathBuf::from(folder::SYSTEM) };
+    seeker.seek(own.as_deref(), is_searching)
 }
 
 /// What one looks for an engine with.
@@ -67,21 +68,25 @@ struct Seeker {
     /// The config that was named.
     config: Option<PathBuf>,
     greeting: Greeting,
-    /// How long an engine is waited for that holds its folder and lets nobody in.
+    /// How long an engine is waited for that holds its folder and lets nobody in, or that should run and does not.
     patience: Duration,
+    /// Where the agent that is the machine's service keeps its data.
+    agents: PathBuf,
 }
 
 impl Seeker {
-    fn seek(&self, own: Option<&Path>, system: Option<&Path>) -> Result<Found, Failure> {
+    fn seek(&self, own: Option<&Path>, is_searching: bool) -> Result<Found, Failure> {
+        // Whoever names a config as well wants an engine of that one.
+        let is_agents = |own| self.config.is_none() && same_file(own, &self.agents) == Some(true);
         if let Some(own) = own
-            && let Some(attachment) = self.look(own)?
+            && let Some(attachment) = self.look(own, is_agents(own) || folder::is_theirs(own))?
         {
             return Ok(Found::Attached(Box::new(attachment)));
         }
-        let Some(system) = system.filter(|system| own.is_none_or(|own| own != *system)) else {
+        if !is_searching || own.is_some_and(is_agents) {
             return Ok(Found::Nobody(Vec::new()));
-        };
-        match self.look(system) {
+        }
+        match self.look(&self.agents, true) {
             Ok(Some(attachment)) => Ok(Found::Attached(Box::new(attachment))),
             Ok(None) => Ok(Found::Nobody(Vec::new())),
             // It was not asked for: whoever is kept out of it measures for themselves.
@@ -92,8 +97,9 @@ impl Seeker {
         }
     }
 
-    /// Attaches to the engine of one folder; `None` where none runs.
-    fn look(&self, folder: &Path) -> Result<Option<Attachment>, Failure> {
+    /// Attaches to the engine of one folder; `None` where none runs. `is_agents`: no console may work in its place, so where one
+    /// has worked it must come back.
+    fn look(&self, folder: &Path, is_agents: bool) -> Result<Option<Attachment>, Failure> {
         if !folder::visit(folder, SOCKET).map_err(Failure::wrong_use)? {
             return Ok(None);
         }
@@ -110,10 +116,16 @@ impl Seeker {
             };
             let failure = match error {
                 AttachError::Absent(_) => match locked(folder)? {
-                    Some(held) => anyhow::anyhow!(
+                    Locked::By(held) => anyhow::anyhow!(
                         "{held}. That engine lets no console in: it hangs, or is of a version that could not yet"
                     ),
-                    None => return Ok(None),
+                    Locked::Hidden(error) => anyhow::anyhow!(
+                        "whether an engine works on {} cannot be told: {error}; {}",
+                        folder.display(),
+                        self.own_look(folder)
+                    ),
+                    Locked::Not if is_agents && folder::is_lived_in(folder) => self.away(folder),
+                    Locked::Not => return Ok(None),
                 },
                 // It may just be starting or ending.
                 AttachError::Silent(_) | AttachError::Ended(_) => error.into(),
@@ -123,6 +135,30 @@ impl Seeker {
                 return Err(Failure::wrong_use(failure));
             }
             std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// What is said of an engine that should run and does not.
+    fn away(&self, folder: &Path) -> anyhow::Error {
+        let name = if same_file(folder, &self.agents) == Some(true) {
+            "the agent of this machine"
+        } else {
+            "the engine"
+        };
+        anyhow::anyhow!(
+            "{name}, which keeps its data in {}, is not running, so nobody measures there; {}",
+            folder.display(),
+            self.own_look(folder)
+        )
+    }
+
+    /// What somebody can do whom no engine lets in.
+    fn own_look(&self, folder: &Path) -> &'static str {
+        if same_file(folder, &self.agents) == Some(true) {
+            "`systemctl status warroom` says why, and `sudo systemctl start warroom` starts it. For a look of your own name \
+             a config with --config FILE, or give --demo"
+        } else {
+            "have it started by the user to whom the folder belongs, or name another one with --data-dir"
         }
     }
 
@@ -175,15 +211,25 @@ fn same_file(one: &Path, other: &Path) -> Option<bool> {
     }
 }
 
-/// Who holds a folder in which nobody listens.
-fn locked(folder: &Path) -> Result<Option<LockError>, Failure> {
+/// Whether somebody holds a folder in which nobody listens.
+enum Locked {
+    By(LockError),
+    Not,
+    /// The system does not let us know.
+    Hidden(LockError),
+}
+
+fn locked(folder: &Path) -> Result<Locked, Failure> {
     match Lock::peek(folder) {
-        Ok(None) => Ok(None),
+        Ok(None) => Ok(Locked::Not),
         Ok(Some(holder)) => {
-            Ok(Some(LockError::Held { folder: folder.to_path_buf(), holder: Some(Box::new(holder)) }))
+            let (folder, holder) = (folder.to_path_buf(), Some(Box::new(holder)));
+            Ok(Locked::By(LockError::Held { folder, holder }))
         }
-        Err(held @ LockError::Held { .. }) => Ok(Some(held)),
-        Err(LockError::File { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(held @ LockError::Held { .. }) => Ok(Locked::By(held)),
+        Err(LockError::File { path, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(Locked::Hidden(LockError::File { path, source }))
+        }
         Err(error) => Err(Failure::cannot_go_on(error)),
     }
 }

@@ -21,7 +21,6 @@ pub const OPTIONS: [&str; 9] =
     ["demo", "read_only", "plain", "once", "json", "theme", "color", "ascii", "fps"];
 
 /// Options of the console.
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Console")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]

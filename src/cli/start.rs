@@ -3,7 +3,8 @@
 use std::{
     path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    time::Duration,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,34 +51,88 @@ pub(super) struct Held {
     _lock: Lock,
 }
 
-/// Takes the data folder for an engine of this process, which will measure what a config says.
-pub(super) fn hold(folder: PathBuf, config: &Config) -> Result<Held, Failure> {
-    let group = group(config)?;
-    folder::prepare(&folder, group).map_err(Failure::wrong_use)?;
-    let holder = Holder::this(SystemClock.wall(), config.source.as_deref());
-    let lock = Lock::acquire(&folder, &holder).map_err(|error| match error {
-        LockError::Held { .. } => Failure::wrong_use(error),
-        LockError::File { .. } => Failure::cannot_go_on(error),
+/// Takes the data folder for an engine of this process, which will measure what a config says. As long as another engine
+/// holds it, `wait` says whether to wait for that one's end.
+pub(super) fn hold(
+    folder: PathBuf,
+    config: &Config,
+    mut wait: impl FnMut(&LockError) -> bool,
+) -> Result<Held, Failure> {
+    let group = Group::of(config);
+    folder::prepare(&folder, group.number()).map_err(|error| match group {
+        // Once it is known the folder may well be as it should be.
+        Group::Unknown(_) => Failure::cannot_go_on(error),
+        _ => Failure::wrong_use(error),
     })?;
-    share(&folder, group);
+    let lock = loop {
+        let holder = Holder::this(SystemClock.wall(), config.source.as_deref());
+        match Lock::acquire(&folder, &holder) {
+            Ok(lock) => break lock,
+            Err(error @ LockError::Held { .. }) => {
+                if !wait(&error) {
+                    return Err(Failure::wrong_use(error));
+                }
+                std::thread::sleep(AGAIN);
+            }
+            Err(error @ LockError::File { .. }) => return Err(Failure::cannot_go_on(error)),
+        }
+    };
+    match &group {
+        Group::Nobody => share(&folder, None),
+        Group::Number(number) => share(&folder, Some(*number)),
+        Group::Unknown(name) => tracing::warn!(
+            "`[agent] group` is \"{name}\", and this machine does not say which group that is: who may read {} stays as it \
+             was, and the agent measures. Make it with `groupadd {name}` as root or name another, and restart the agent; where a \
+             directory server knows it, look whether that one answers",
+            folder.display()
+        ),
+    }
     Ok(Held { folder, _lock: lock })
 }
+
+/// How often a lock that is waited for is tried.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether another engine was faster.
 pub(super) fn is_held(failure: &Failure) -> bool {
     failure.error.downcast_ref::<LockError>().is_some_and(|error| matches!(error, LockError::Held { .. }))
 }
 
-/// The number of the group that a config lets into the data folder.
-fn group(config: &Config) -> Result<Option<u32>, Failure> {
-    let Some(name) = &config.agent.group else { return Ok(None) };
-    let group = uzers::get_group_by_name(name).ok_or_else(|| {
-        Failure::wrong_use(anyhow::anyhow!(
-            "`[agent] group` is \"{name}\", and this machine knows no such group: run `groupadd {name}` as root, or name \
-             another"
-        ))
-    })?;
-    Ok(Some(group.gid()))
+/// Whom a config lets into the data folder.
+enum Group {
+    Nobody,
+    /// The group with this number.
+    Number(u32),
+    /// One of this name, of which the machine knows no number, or says none in time.
+    Unknown(String),
+}
+
+/// How long the machine's user database has to say which number a group has; it may be a directory server that is down.
+const SOUGHT: Duration = Duration::from_secs(2);
+
+impl Group {
+    fn of(config: &Config) -> Self {
+        let Some(name) = config.agent.group.clone() else { return Self::Nobody };
+        let (sender, found) = mpsc::channel();
+        let sought = name.clone();
+        let seeker = move || {
+            // Nobody waits any longer for one that is late.
+            let _ = sender.send(uzers::get_group_by_name(&sought).map(|group| group.gid()));
+        };
+        // Without a thread nobody answers, and the group is unknown.
+        let begun = std::thread::Builder::new().name("group".to_owned()).spawn(seeker);
+        match begun.ok().and_then(|_| found.recv_timeout(SOUGHT).ok()).flatten() {
+            Some(number) => Self::Number(number),
+            None => Self::Unknown(name),
+        }
+    }
+
+    const fn number(&self) -> Option<u32> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Nobody | Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// Lets the members of a group read what the engine writes, or nobody. Where that cannot be it is said, and measuring goes

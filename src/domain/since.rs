@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Event, PathName, Phase, time::rfc3339_millis};
+use super::{Command, Event, PathName, Phase, event::OutageView, time::rfc3339_millis};
 
 /// What happened while somebody was away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,12 @@ pub struct Since {
 }
 
 impl Since {
-    /// Sums up what was kept since `last`, oldest first.
+    /// From how long before the last look on [`Since::of`] must see the events: an outage that began then may have been confirmed
+    /// only afterwards.
+    pub const MARGIN: TimeDelta = TimeDelta::minutes(10);
+
+    /// Sums up what was kept since `last`, oldest first; of what was kept in the [`Since::MARGIN`] before, only which outages
+    /// were told already.
     pub fn of<'e>(last: DateTime<Utc>, events: impl IntoIterator<Item = &'e Event>) -> Self {
         let mut since = Self {
             last,
@@ -41,17 +46,19 @@ impl Since {
         };
         let mut known = BTreeSet::new();
         for event in events {
+            let seen = event.at() < last;
             match event {
                 Event::Phase(phase) if phase.phase == Phase::Down && phase.path == PathName::primary() => {
                     // A restart tells the same outage again.
-                    let begun_before = phase.outage.as_ref().is_some_and(|outage| outage.t_detect < last);
-                    if let Some(outage) = &phase.outage
-                        && !begun_before
+                    let is_old = |outage: &OutageView| outage.t_detect < last - Self::MARGIN;
+                    if let Some(outage) = phase.outage.as_ref().filter(|outage| !is_old(outage))
                         && known.insert(outage.id.clone())
+                        && !seen
                     {
                         since.outages += 1;
                     }
                 }
+                _ if seen => {}
                 Event::Recovery(_) => since.recoveries += 1,
                 Event::Violation(_) => since.violations += 1,
                 Event::Gap(_) => since.gaps += 1,
@@ -105,9 +112,47 @@ impl Since {
 mod tests {
     use super::*;
     use crate::domain::{
-        ComponentId, Person,
-        event::{ActEvent, BlipEvent, GapEvent},
+        ComponentId, Person, Verdict,
+        event::{ActEvent, BlipEvent, GapEvent, PhaseEvent},
     };
+
+    fn down(at: DateTime<Utc>, id: &str, t_detect: DateTime<Utc>) -> Event {
+        Event::Phase(PhaseEvent {
+            at,
+            component_id: ComponentId::new("crm"),
+            path: PathName::primary(),
+            phase: Phase::Down,
+            t_detect_epoch: None,
+            outage: Some(OutageView {
+                id: id.to_owned(),
+                verdict: Verdict::Down,
+                t_detect,
+                onset_after: None,
+                t_failover: None,
+                served_by: None,
+                restored_since: None,
+                last_bad: at,
+                reason: String::new(),
+                failed_steps: Vec::new(),
+                blind_probes: 0,
+                gap_seconds: 0.0,
+                links: Vec::new(),
+            }),
+        })
+    }
+
+    /// Whoever left while the first bad verdict waited for its confirmation has not seen that outage; one that a restart
+    /// tells again they have.
+    #[test]
+    fn an_outage_that_was_confirmed_after_the_last_look_is_new() {
+        let last = DateTime::UNIX_EPOCH + TimeDelta::hours(1);
+        let (before, after) = (last - TimeDelta::seconds(1), last + TimeDelta::seconds(1));
+        assert_eq!(Since::of(last, [&down(after, "a", before)]).outages, 1);
+        assert_eq!(Since::of(last, [&down(before, "a", before), &down(after, "a", before)]).outages, 0);
+        let old = last - TimeDelta::minutes(50);
+        assert_eq!(Since::of(last, [&down(after, "a", old)]).outages, 0, "told again by a restart");
+        assert_eq!(Since::of(last, [&down(before, "a", before)]).outages, 0, "seen");
+    }
 
     #[test]
     fn the_line_says_what_happened_and_who_acknowledged() {

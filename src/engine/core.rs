@@ -139,7 +139,7 @@ impl Core {
             .collect();
         for id in orphaned {
             let text = format!(
-                "the outage of `{id}` from before the start is followed no longer: the config has no such component, or none that this version can probe"
+                "the outage of `{id}` from before the start is not followed: the config has no such component, or none that this version can probe; put it back and start again, or have the config read again (SIGHUP, `:reload`) to leave that outage behind"
             );
             self.notice(now, &about_outage(&id), true, text);
         }
@@ -302,14 +302,14 @@ impl Core {
 
     /// Goes on with another config, which is told: what stays keeps its outages, `asked_anew` are those whose verdicts speak
     /// of something else from now on, `past` recoveries that the new config asks for. Says how everything is to be probed that
-    /// is not probed at its cadence.
+    /// is not probed at its cadence, and which outages are followed no longer.
     pub(super) fn reload(
         &mut self,
         config: &Arc<Config>,
         asked_anew: &BTreeSet<ComponentId>,
         past: Vec<Arc<RecoveryRecord>>,
         now: Now,
-    ) -> Vec<NewPace> {
+    ) -> (Vec<NewPace>, Vec<String>) {
         self.set_config(config);
         let roster = Arc::clone(&config.roster);
         let old = Arc::clone(self.measurement.roster());
@@ -328,32 +328,35 @@ impl Core {
         for event in reloaded.events {
             self.publish(event);
         }
-        // What was said of an outage that nobody follows is known by the next reload.
-        let known: Vec<String> =
-            self.picture.notices.keys().filter(|about| about.starts_with(OUTAGE_OF)).cloned().collect();
-        for about in known {
-            self.notice(now, &about, false, "the config was changed since".to_owned());
-        }
-        for dropped in reloaded.dropped {
-            self.drop_component(&dropped, now);
-        }
+        let lost = reloaded.dropped.iter().filter_map(|dropped| self.drop_component(dropped)).collect();
         self.deadline_stale = true;
         self.keep_all(now);
         self.paces =
             (0..roster.components.len()).map(|place| self.measurement.pace(place, now.moment)).collect();
-        self.paces()
+        (self.paces(), lost)
     }
 
-    /// Says that an outage is followed no longer, and forgets it on the disk: no later start is to take it up.
-    fn drop_component(&mut self, dropped: &Dropped, now: Now) {
+    /// Forgets on the disk what is followed no longer: no later start is to take it up. Says so of an outage.
+    fn drop_component(&self, dropped: &Dropped) -> Option<String> {
         let id = &dropped.id;
         self.store.forget_progress(id.clone(), PathName::primary());
-        if let Some(outage) = &dropped.outage {
-            let text = format!(
-                "the outage of `{id}` since {} is followed no longer, and becomes no record: the new config has no such component, or none that this version can probe",
-                outage.t_detect.format("%Y-%m-%d %H:%M:%SZ")
-            );
-            self.notice(now, &about_outage(id), true, text);
+        let outage = dropped.outage.as_ref()?;
+        Some(format!(
+            "the outage of {id} since {} is followed no longer, and becomes no record",
+            outage.t_detect.format("%Y-%m-%d %H:%M:%SZ")
+        ))
+    }
+
+    /// Somebody had the config read again, and knows what it leaves out: an outage from before the start that the config has
+    /// no component for is left behind, on the disk too.
+    pub(super) fn leave_orphans(&mut self, now: Now) {
+        let notices = self.picture.notices.keys();
+        let ids: Vec<ComponentId> =
+            notices.filter_map(|about| about.strip_prefix(OUTAGE_OF)).map(ComponentId::new).collect();
+        for id in ids {
+            self.store.forget_progress(id.clone(), PathName::primary());
+            let text = format!("the config was read again; the outage of `{id}` is left behind");
+            self.notice(now, &about_outage(&id), false, text);
         }
     }
 

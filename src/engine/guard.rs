@@ -109,12 +109,20 @@ impl ClockWatch {
     }
 
     /// Goes on with another config: what is known of the clock stays known until its sources grow silent or say otherwise.
-    pub(super) fn reload(&mut self, config: &Config, seed: u64) {
+    /// What was said of sources is taken back by the next round, or at once where none will come.
+    pub(super) fn reload(&mut self, config: &Config, seed: u64, core: &mut Core) {
         self.guard.set_limits(limits(config));
         self.max_drift = config.clock.max_drift;
         let received = self.orders.subscribe();
         (self.task, self.rounds) = begin_to_ask(config, &self.corrected, seed, received);
         self.complaints = Complaints::default();
+        if self.task.is_none() {
+            let at = self.corrected.now();
+            core.notice(at, "time sources", false, "no time source is asked any more".to_owned());
+            if let Some(by) = self.stepped.take() {
+                core.notice(at, "wall clock", false, words::stepped(by));
+            }
+        }
     }
 
     /// Takes up what an earlier process told last: a clock that was unsafe stays so until the sources say otherwise.

@@ -6,7 +6,11 @@
 
 mod words;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::{JoinError, JoinHandle};
@@ -16,7 +20,7 @@ use crate::{
     config::{self, Loaded, model::Config},
     domain::{ComponentId, Event, Person, PlatformId, RecoveryRecord, event::ConfigEvent},
     expression::clean,
-    store::{Store, Unreadable},
+    store::{self, Store, Unreadable},
 };
 
 /// What the notice of a refused config is about.
@@ -39,6 +43,8 @@ pub(super) struct Reloads {
     who: Option<Person>,
     /// Asked for meanwhile: what is read now may be older than that.
     again: Option<Asked>,
+    /// The data folder is being given to the group of the last config.
+    sharing: Option<JoinHandle<()>>,
 }
 
 /// A request for a reading.
@@ -62,6 +68,41 @@ impl Reloads {
             Some(reading) => reading.await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Lets the members of another group read what the engine writes, or nobody, beside the loop: a directory server may be
+    /// asked, and the disk is. What was begun for an earlier config ends first.
+    fn share(&mut self, folder: PathBuf, group: Option<String>) {
+        let before = self.sharing.take();
+        self.sharing = Some(tokio::spawn(async move {
+            if let Some(before) = before
+                && let Err(error) = before.await
+            {
+                tracing::error!(%error, "sharing the data folder broke off");
+            }
+            let shared = tokio::task::spawn_blocking(move || share(&folder, group.as_deref())).await;
+            if let Err(error) = shared {
+                tracing::error!(%error, "sharing the data folder broke off");
+            }
+        }));
+    }
+}
+
+/// Gives the data folder to a group, or to nobody else. Blocks on the disk and on a directory of users.
+fn share(folder: &Path, group: Option<&str>) {
+    let number = group.and_then(uzers::get_group_by_name).map(|group| group.gid());
+    if let (Some(name), None) = (group, number) {
+        tracing::warn!(
+            "`[agent] group` is \"{name}\", and this machine knows no such group: nobody but the engine's own user may read \
+             the data folder; name another, or add it and have the config read again"
+        );
+    }
+    if let Err(error) = store::share::share(folder, number) {
+        tracing::warn!(
+            "the data folder {} cannot be set to be read by the group of `[agent]` alone, or by nobody ({error}): let the \
+             engine run as the folder's owner and in that group",
+            folder.display()
+        );
     }
 }
 
@@ -123,20 +164,27 @@ impl Task {
         for finding in loaded.warnings.iter().chain(&loaded.not_built) {
             tracing::warn!("{finding}");
         }
+        // The machine may have slept while the file was read: what was seen before confirms nothing after it.
+        self.notice_gap();
         // Verdicts that were spoken before now are judged by the config under which they were made.
         while let Ok(output) = probes.reports.try_recv() {
             self.take(output, probes);
         }
         let new = Arc::new(loaded.config);
         let old = std::mem::replace(&mut self.config, Arc::clone(&new));
-        let words = words::changes(&old, &new);
+        let mut words = words::changes(&old, &new);
         self.seed = self.seed.wrapping_add(1);
         self.logins.reload(&old, &new, &self.clock, self.seed);
+        if old.agent != new.agent {
+            self.reloads.share(self.folder.clone(), new.agent.group.clone());
+        }
         if old.store != new.store {
             self.store.handle().retain(new.store.probes, new.store.rollups);
         }
+        self.core.leave_orphans(self.clock.now());
         if old != new {
-            self.change(&old, &new, past, probes);
+            // What can be lost by it is read first.
+            words.splice(0..0, self.change(&old, &new, past, probes));
         }
         let now = self.clock.now();
         for word in &words {
@@ -146,15 +194,16 @@ impl Task {
         self.core.publish(Event::Config(ConfigEvent { at: now.wall, who, loaded: true, words }));
     }
 
+    /// Goes on with another config; says what is followed no longer by it.
     fn change(
         &mut self,
         old: &Config,
         new: &Arc<Config>,
         past: Vec<Arc<RecoveryRecord>>,
         probes: &mut Probes,
-    ) {
+    ) -> Vec<String> {
         let now = self.clock.now();
-        let paces = self.core.reload(new, &asked_anew(old, new), past, now);
+        let (paces, lost) = self.core.reload(new, &asked_anew(old, new), past, now);
         if old.canary != new.canary {
             // The new ones have not been asked yet.
             self.core.notice(now, "canary", false, "the canaries were changed".to_owned());
@@ -171,9 +220,10 @@ impl Task {
         }
         probes.set_paces(paces);
         if ClockWatch::asks_otherwise(old, new) {
-            self.watch.reload(new, self.seed);
+            self.watch.reload(new, self.seed, &mut self.core);
         }
         self.watch.use_clients(probes.schedule.clients());
+        lost
     }
 }
 

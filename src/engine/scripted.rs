@@ -67,11 +67,9 @@ impl Scripted {
                     let (console, change) = (present.remove(place), Presence::Detached);
                     self.publish(Event::Presence(PresenceEvent { at, change, console, present }));
                 }
-                Request::Picture => {
-                    if self.listener.wants_picture() {
-                        self.pictures += 1;
-                        self.listener.picture(&self.picture);
-                    }
+                Request::Picture if self.listener.wants_picture() => {
+                    self.pictures += 1;
+                    self.listener.picture(&self.picture);
                 }
                 _ => {}
             }

@@ -221,7 +221,7 @@ impl Task {
     }
 
     /// Notices that this task did not run for a while: the machine slept, or the process was stopped or starved.
-    fn notice_gap(&mut self) {
+    pub(super) fn notice_gap(&mut self) {
         let now = self.clock.now();
         let last = std::mem::replace(&mut self.awake_at, now.moment);
         let asleep = asleep(&self.clock);

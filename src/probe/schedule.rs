@@ -211,7 +211,7 @@ impl Schedule {
     /// any more. Those under way are cut off where they only read; one that may have created something ends and cleans up,
     /// and the component is probed again only then. It is left to the caller to [`ScheduleHandle::finish`] the old one.
     ///
-    /// Each platform keeps its budget: what was sent counts on, a throttle is obeyed on. A component that asks the same as
+    /// Each platform keeps its budget, also under another name: what was sent counts on, a throttle is obeyed on. A component that asks the same as
     /// before keeps its connections and its due times; one whose probe was cut off is probed again at once.
     pub fn go_on(
         before: &ScheduleHandle,
@@ -240,6 +240,7 @@ impl Schedule {
         let mut members = Vec::with_capacity(components.len());
         let mut probed = Vec::with_capacity(components.len());
         let mut platforms: Vec<&Platform> = Vec::new();
+        let renamed = before.map_or_else(BTreeMap::new, |before| before.renamed(components));
         for component in components {
             let id = &component.platform.id;
             // One that cannot be probed must not keep its platform's silence from being noticed.
@@ -253,7 +254,8 @@ impl Schedule {
             let platform = *places.entry(id.clone()).or_insert_with(|| {
                 let session = sessions.get(id).cloned();
                 let session = session.unwrap_or_else(|| Session::fixed(Credentials::default()));
-                let known = before.and_then(|before| before.client_for(&component.platform, &session, clock));
+                let known = before
+                    .and_then(|before| before.client_for(&component.platform, &renamed, &session, clock));
                 clients.push(
                     known.unwrap_or_else(|| Client::new(&component.platform, session, Arc::clone(clock))),
                 );
@@ -287,7 +289,7 @@ impl Schedule {
         let known = before.map(|before| &before.canary).filter(|known| known.is_of(canary));
         let canary = known.map_or_else(|| Canary::new(canary), Arc::clone);
         let mut handle = start_after(&heritage, members, budgets, &canary, &witness, clock, seed, out);
-        handle.budgets.extend(before.into_iter().flat_map(|before| before.budgets.clone()));
+        handle.budgets.extend(before.into_iter().flat_map(|before| before.leave_budgets(&renamed)));
         let budget = |client: &Arc<Client>| (client.platform.clone(), Arc::clone(&client.budget));
         handle.budgets.extend(clients.iter().map(budget));
         handle.places = components.iter().zip(0..).map(|(one, place)| (one.id.clone(), place)).collect();

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, ErrorKind},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use chrono::{DateTime, Utc};
 use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{Settings, StoreError, filesystem, health, salvage, share};
+use super::{Settings, StoreError, entry, filesystem, health, salvage, share};
 
 /// The database's name in the data folder.
 pub(super) const FILE: &str = "warroom.db";
@@ -94,8 +93,7 @@ impl Database {
         let kept = salvage::read(&path).map_err(|source| StoreError::Database { path, source })?;
         let making = folder.join(MAKING);
         let made = remove(&making)
-            .and_then(|()| private_file(&making))
-            .and_then(|()| fs::File::open(&making))
+            .and_then(|()| entry::make(&making))
             .map(|making| share::follow(folder, &making))
             .map_err(|source| StoreError::File { path: making.clone(), source })
             .and_then(|()| Self::make_anew(&making, settings, &kept))
@@ -143,7 +141,11 @@ impl Database {
     }
 
     fn attempt(folder: &Path, settings: &Settings, findings: &mut Findings) -> Result<Self, StoreError> {
-        let path = folder.join(FILE);
+        // What lies above the file may be a link, that of systemd's DynamicUser= for one; the file itself may not.
+        let home = folder
+            .canonicalize()
+            .map_err(|source| StoreError::File { path: folder.to_path_buf(), source })?;
+        let path = home.join(FILE);
         private_file(&path).map_err(|source| StoreError::File { path: path.clone(), source })?;
         let failed = |source: rusqlite::Error| {
             if health::is_corrupt(&source) {
@@ -152,7 +154,9 @@ impl Database {
                 StoreError::Database { path: path.clone(), source }
             }
         };
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
         modest(&connection).map_err(failed)?;
         let journal = choose_journal(&connection, folder, findings).map_err(failed)?;
@@ -227,8 +231,7 @@ pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result
 
 /// Creates the file for oneself alone; `SQLite` gives its journal files the same mode.
 pub(super) fn private_file(path: &Path) -> io::Result<()> {
-    let opened = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    match opened {
+    match entry::open(path, fs::OpenOptions::new().append(true).create(true)) {
         Ok(_) => Ok(()),
         // Whether it can be read and written is for SQLite to say, in its own words.
         Err(error) if error.kind() == ErrorKind::PermissionDenied && path.exists() => Ok(()),

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{database, lock};
+
 /// The variable that names the data folder.
 pub const VARIABLE: &str = "WARROOM_DATA_DIR";
 /// Where an agent that is the machine's service keeps its data.
@@ -47,6 +49,17 @@ pub enum FolderError {
         owner: u32,
         /// Our own number.
         user: u32,
+    },
+    /// It belongs to somebody else, and an engine of theirs works or has worked in it.
+    #[error(
+        "data folder {} belongs to user {owner}, whose engine keeps its records there: run the engine as that user, \
+         or name another folder with --data-dir", path.display()
+    )]
+    Theirs {
+        /// Which folder.
+        path: PathBuf,
+        /// Its owner's number.
+        owner: u32,
     },
     /// Others may write in it.
     #[error(
@@ -126,7 +139,29 @@ pub fn inspect(path: &Path, group: Option<u32>) -> Result<bool, FolderError> {
         return Err(FolderError::NotAFolder(path.to_path_buf()));
     }
     let facts = Facts { owner: found.uid(), group: found.gid(), mode: found.mode() };
-    judge(path, facts, rustix::process::geteuid().as_raw(), group).map(|()| true)
+    match judge(path, facts, rustix::process::geteuid().as_raw(), group) {
+        // Whoever gave themselves the folder of a service would end it.
+        Err(FolderError::Foreign { path, owner, .. }) if is_lived_in(&path) => {
+            Err(FolderError::Theirs { path, owner })
+        }
+        judged => judged.map(|()| true),
+    }
+}
+
+/// Whether an engine keeps its records in the folder, working or not; one that cannot be looked into may be such a one.
+#[must_use]
+pub fn is_lived_in(path: &Path) -> bool {
+    [lock::FILE, lock::HOLDER, database::FILE].iter().any(|name| {
+        fs::symlink_metadata(path.join(name))
+            .map_or_else(|error| error.kind() != ErrorKind::NotFound, |_| true)
+    })
+}
+
+/// Whether the folder belongs to another user than oneself and root, so that no engine of one's own can work there.
+#[must_use]
+pub fn is_theirs(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|found| found.uid() != own && found.uid() != 0)
 }
 
 /// Whether there is a folder that one may look into: to attach, for its status, for its records. Nothing is created.

@@ -1,11 +1,15 @@
 //! One engine for each data folder: a lock on `engine.lock`, which the system lets go when the process ends, however
-//! it ends. The file says who holds it.
+//! it ends. Who holds it stands in `engine.json` beside it.
+//!
+//! Invariants: nobody but the engine's own user and root can open `engine.lock`, because whoever can read a file can lock it,
+//! and would keep the engine from starting. `engine.json` may be read by the folder's group. The engine holds that file
+//! locked too, which it made new and needs nobody's leave for: so its readers see whether it lives, and hinder nobody.
 
 use std::{
-    fmt, fs,
-    fs::{File, TryLockError},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -14,10 +18,15 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{entry, share};
 use crate::domain::time::rfc3339_millis;
 
-/// The file's name in the data folder.
+/// The lock's name in the data folder.
 pub const FILE: &str = "engine.lock";
+/// The name of the file that says who holds it.
+pub const HOLDER: &str = "engine.json";
+/// How much of the words is read, in bytes.
+const LONGEST: u64 = 16 * 1024;
 /// How often a starting engine steps aside for those who only look, each of whom holds the lock for microseconds.
 const COURTESY: u32 = 500;
 /// How long it steps aside each time.
@@ -99,12 +108,15 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    /// Who holds it, for others to read; none on a disk that took no words.
+    words: Option<File>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing alone would leave it to a child that is just being started and still shares the open file. If this
         // fails, the end of the process does it.
+        let _ = self.words.as_ref().map(File::unlock);
         let _ = self.file.unlock();
     }
 }
@@ -114,43 +126,95 @@ impl Lock {
     pub fn acquire(folder: &Path, holder: &Holder) -> Result<Self, LockError> {
         let path = folder.join(FILE);
         let failed = |source| LockError::File { path: path.clone(), source };
-        let mut file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        let mut options = OpenOptions::new();
+        let file = entry::open(&path, options.read(true).write(true).create(true).truncate(false));
+        let file = file.map_err(failed)?;
+        // An earlier version let the folder's group in.
+        if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        }
         if !exclusive(&file).map_err(failed)? {
-            let holder = read(&mut file).map(Box::new);
+            let holder = glance(folder).ok().and_then(Words::holder).map(Box::new);
             return Err(LockError::Held { folder: folder.to_path_buf(), holder });
         }
         // A full disk keeps nobody from measuring: the lock itself holds, only its words may be missing.
-        if let Err(error) = describe(&mut file, holder) {
-            tracing::warn!(%error, "the lock file cannot say who holds it");
-        }
-        Ok(Self { file })
+        let words = match describe(folder, holder) {
+            Ok(words) => Some(words),
+            Err(error) => {
+                tracing::warn!(%error, "{HOLDER} in the data folder cannot say who holds it");
+                // An earlier engine's words would be a lie.
+                let _ = entry::remove(&folder.join(HOLDER));
+                None
+            }
+        };
+        Ok(Self { file, words })
     }
 
     /// Who holds the folder's lock; `Ok(None)` when nobody does. An engine that is just starting, and has not yet
-    /// written who it is, is told as [`LockError::Held`] without a holder.
+    /// written who it is, is told as [`LockError::Held`] without a holder. Where neither the lock nor the words beside it may
+    /// be read nothing can be told, which is an error of the kind `PermissionDenied`.
     pub fn peek(folder: &Path) -> Result<Option<Holder>, LockError> {
+        let held = || LockError::Held { folder: folder.to_path_buf(), holder: None };
+        let words = glance(folder);
+        if let Ok(Words::Held(holder)) = words {
+            return holder.map(|holder| Some(*holder)).ok_or_else(held);
+        }
         let path = folder.join(FILE);
         let failed = |source| LockError::File { path: path.clone(), source };
-        let mut file = match File::open(&path) {
+        let file = match entry::open(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            // Whoever may not try the lock goes by the words: nobody stands by them any more.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && matches!(words, Ok(Words::Left)) => {
+                return Ok(None);
+            }
             Err(source) => return Err(failed(source)),
         };
         match file.try_lock_shared() {
             // Unlocked and not only closed: see the lock's own end.
             Ok(()) => file.unlock().map(|()| None).map_err(failed),
-            Err(TryLockError::WouldBlock) => match read(&mut file) {
-                Some(holder) => Ok(Some(holder)),
-                None => Err(LockError::Held { folder: folder.to_path_buf(), holder: None }),
+            // It may have found its words since.
+            Err(TryLockError::WouldBlock) => match glance(folder) {
+                Ok(Words::Held(Some(holder))) => Ok(Some(*holder)),
+                _ => Err(held()),
             },
             Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
+/// What the file of words says.
+enum Words {
+    /// An engine stands by them; they may be of another version, and not understood.
+    Held(Option<Box<Holder>>),
+    /// An engine that is gone left them behind.
+    Left,
+    /// There are none.
+    Absent,
+}
+
+impl Words {
+    fn holder(self) -> Option<Holder> {
+        match self {
+            Self::Held(holder) => holder.map(|holder| *holder),
+            Self::Left | Self::Absent => None,
+        }
+    }
+}
+
+fn glance(folder: &Path) -> io::Result<Words> {
+    let file = match entry::read(&folder.join(HOLDER)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Words::Absent),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| Words::Left),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            file.take(LONGEST).read_to_string(&mut text)?;
+            Ok(Words::Held(serde_json::from_str(&text).ok()))
         }
     }
 }
@@ -174,17 +238,22 @@ fn exclusive(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn read(file: &mut File) -> Option<Holder> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.take(16 * 1024).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
-}
-
-fn describe(file: &mut File, holder: &Holder) -> io::Result<()> {
-    let mut text = serde_json::to_vec(holder).map_err(io::Error::other)?;
-    text.push(b'\n');
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(&text)
+/// Writes down who holds the lock, in a file that is locked before anybody else can open it.
+fn describe(folder: &Path, holder: &Holder) -> io::Result<File> {
+    let (path, fresh) = (folder.join(HOLDER), folder.join(".engine.json.new"));
+    let written = (|| {
+        let mut file = entry::make(&fresh)?;
+        file.try_lock()?;
+        let mut text = serde_json::to_vec(holder).map_err(io::Error::other)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        share::follow(folder, &file);
+        fs::rename(&fresh, &path)?;
+        Ok(file)
+    })();
+    if written.is_err() {
+        // The next engine removes it as well.
+        let _ = entry::remove(&fresh);
+    }
+    written
 }

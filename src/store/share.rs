@@ -6,11 +6,11 @@
 use std::{
     fs,
     io::{self, ErrorKind},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::Path,
 };
 
-use super::{database, lock, status};
+use super::{database, entry, lock, status};
 
 /// The group may look into the folder.
 const FOLDER: u32 = 0o050;
@@ -38,8 +38,10 @@ pub fn share(folder: &Path, group: Option<u32>) -> io::Result<()> {
     }
     database::private_file(&folder.join(database::FILE))?;
     let log = ["", "-wal", "-shm"].map(|end| format!("{}{end}", database::FILE));
-    for name in log.iter().map(String::as_str).chain([lock::FILE, status::FILE]) {
-        match open(&folder.join(name)) {
+    for name in log.iter().map(String::as_str).chain([lock::HOLDER, status::FILE, lock::FILE]) {
+        // Whoever may read the lock could hold it, and keep an engine from starting.
+        let group = group.filter(|_| name != lock::FILE);
+        match entry::read(&folder.join(name)) {
             Ok(file) => set(&file, group)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -57,18 +59,6 @@ pub(super) fn follow(folder: &Path, file: &fs::File) {
     {
         tracing::debug!(%error, "a new file cannot be given to the data folder's group");
     }
-}
-
-fn open(path: &Path) -> io::Result<fs::File> {
-    // Neither a link's target nor, for ever, a pipe's other end.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    let found = file.metadata()?;
-    if !found.is_file() || found.nlink() != 1 {
-        let words = format!("{} is no file of its own; look who put it there, and remove it", path.display());
-        return Err(io::Error::new(ErrorKind::InvalidData, words));
-    }
-    Ok(file)
 }
 
 fn set(file: &fs::File, group: Option<u32>) -> io::Result<()> {
@@ -107,7 +97,7 @@ mod tests {
         let folder = base.path().join("data");
         super::super::folder::prepare(&folder, None).unwrap();
         let files =
-            ["warroom.db", "warroom.db-wal", "engine.lock", "status.json"].map(|name| folder.join(name));
+            ["warroom.db", "warroom.db-wal", "engine.json", "status.json"].map(|name| folder.join(name));
         for file in &files[1..] {
             fs::write(file, "").unwrap();
             fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();

@@ -4,8 +4,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, ErrorKind, Read, Write},
     path::Path,
     time::Duration,
 };
@@ -13,7 +12,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::share;
+use super::{entry, share};
 use crate::domain::{
     Attached, ComponentId, Percent, Phase, Picture, Verdict, compliance,
     picture::{ComponentPicture, PlatformPicture},
@@ -187,8 +186,7 @@ const fn severity(phase: Phase) -> u8 {
 pub fn write(folder: &Path, status: &StatusFile) -> io::Result<()> {
     let (path, fresh) = (folder.join(FILE), folder.join(".status.json.new"));
     let written = (|| {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut file = entry::make(&fresh)?;
         share::follow(folder, &file);
         let mut text = serde_json::to_vec(status).map_err(io::Error::other)?;
         text.push(b'\n');
@@ -205,9 +203,12 @@ pub fn write(folder: &Path, status: &StatusFile) -> io::Result<()> {
 
 /// Reads the file; `None` when there is none.
 pub fn read(folder: &Path) -> io::Result<Option<StatusFile>> {
-    match fs::read(folder.join(FILE)) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::other),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let mut file = match entry::read(&folder.join(FILE)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    serde_json::from_slice(&text).map(Some).map_err(io::Error::other)
 }

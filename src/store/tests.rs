@@ -563,12 +563,8 @@ fn a_folder_that_cannot_be_written_is_health_and_not_an_end() {
     assert_eq!(health.recv_timeout(WAIT), Ok(StoreHealth::Ok));
 }
 
-#[test]
-fn every_file_is_for_oneself_alone() {
-    let folder = TempDir::new().unwrap();
-    let lock = Lock::acquire(folder.path(), &Holder::this(at(0), None)).unwrap();
-    let (store, _) = open(folder.path(), Settings::default());
-    keep(&store, 0..1);
+/// How things stand where nothing is measured.
+fn nothing() -> StatusFile {
     let roster = crate::domain::Roster {
         tenant: "t".to_owned(),
         environment: crate::domain::Environment::Sandbox,
@@ -578,14 +574,23 @@ fn every_file_is_for_oneself_alone() {
         components: Vec::new(),
     };
     let picture = crate::domain::Picture::new(Arc::new(roster));
-    status::write(folder.path(), &StatusFile::of(&picture, at(0), 1)).unwrap();
+    StatusFile::of(&picture, at(0), 1)
+}
+
+#[test]
+fn every_file_is_for_oneself_alone() {
+    let folder = TempDir::new().unwrap();
+    let lock = Lock::acquire(folder.path(), &Holder::this(at(0), None)).unwrap();
+    let (store, _) = open(folder.path(), Settings::default());
+    keep(&store, 0..1);
+    status::write(folder.path(), &nothing()).unwrap();
     let mut seen = 0;
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
         seen += 1;
     }
-    assert_eq!(seen, 5, "database, log, shared memory, lock, status");
+    assert_eq!(seen, 6, "database, log, shared memory, lock, its holder, status");
     drop(lock);
 }
 
@@ -795,4 +800,62 @@ fn progress_that_was_told_does_not_wait_for_more() {
     assert!(batches.recv_timeout(Duration::from_millis(100)).is_err(), "it gathers again");
     queue.close();
     assert_eq!(batches.recv_timeout(WAIT), Ok(1));
+}
+
+/// Whoever can read a file can lock it: a member of the group that may look could keep the engine from starting.
+#[test]
+fn the_lock_is_the_engines_alone_and_who_holds_it_is_for_the_group() {
+    let folder = TempDir::new().unwrap();
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    fs::write(folder.path().join(lock::FILE), "").unwrap();
+    fs::set_permissions(folder.path().join(lock::FILE), fs::Permissions::from_mode(0o640)).unwrap();
+    let _lock = Lock::acquire(folder.path(), &Holder::this(at(0), None)).unwrap();
+    assert_eq!((mode(lock::FILE), mode(lock::HOLDER)), (0o600, 0o600));
+    share::share(folder.path(), Some(rustix::process::getegid().as_raw())).unwrap();
+    assert_eq!((mode(lock::FILE), mode(lock::HOLDER)), (0o600, 0o640));
+}
+
+/// Whatever a reader does with the words that an engine left keeps the next one from nothing.
+#[test]
+fn who_locks_the_words_keeps_no_engine_from_starting() {
+    let folder = TempDir::new().unwrap();
+    drop(Lock::acquire(folder.path(), &Holder::this(at(0), None)).unwrap());
+    let words = fs::File::open(folder.path().join(lock::HOLDER)).unwrap();
+    words.lock().unwrap();
+    let _lock = Lock::acquire(folder.path(), &Holder::this(at(1), None)).unwrap();
+    assert_eq!(Lock::peek(folder.path()).unwrap().unwrap().since, at(1));
+}
+
+/// In a folder that a group may write, a member could have the engine overwrite a file of its user, or root's.
+#[test]
+fn a_link_in_the_place_of_any_file_leads_nowhere() {
+    let base = TempDir::new().unwrap();
+    let key = base.path().join("key");
+    let untouched = |what: &str| {
+        assert_eq!(fs::read_to_string(&key).unwrap(), "secret", "{what}");
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o644, "{what}");
+    };
+    let folder = |name: &str| {
+        fs::write(&key, "secret").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        let folder = base.path().join(format!("data of {name}"));
+        fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&key, folder.join(name)).unwrap();
+        folder
+    };
+    let data = folder(".status.json.new");
+    status::write(&data, &nothing()).unwrap();
+    untouched("status");
+    assert!(status::read(&data).unwrap().is_some());
+    let data = folder(".engine.json.new");
+    let _lock = Lock::acquire(&data, &Holder::this(at(0), None)).unwrap();
+    untouched("holder");
+    let data = folder(lock::FILE);
+    assert!(matches!(Lock::acquire(&data, &Holder::this(at(0), None)), Err(LockError::File { .. })));
+    untouched("lock");
+    let data = folder("warroom.db");
+    fs::write(&key, "").unwrap();
+    let (_store, health) = open(&data, Settings::default());
+    assert!(matches!(health.recv_timeout(WAIT), Ok(StoreHealth::Failing(_))));
+    assert_eq!(fs::metadata(&key).unwrap().len(), 0, "a database was made in another file");
 }

@@ -157,3 +157,35 @@ fn a_manager_that_is_not_there_keeps_nobody_from_measuring() {
     let words = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(words.matches("the service manager does not take what it is told").count(), 1, "{words}");
 }
+
+/// Somebody's console took the folder while the service was being restarted: when that one ends, nobody would measure until the
+/// morning.
+#[test]
+fn a_service_waits_for_the_end_of_another_engine_and_goes_on_in_its_place() {
+    let (_platform, folder) = well();
+    let mut other = super::agent::Agent::start(folder.path());
+    other.phase("up");
+    let manager = Manager::listen(folder.path());
+    let mut service = Service::start(folder.path());
+    let holder = format!("process {} of", other.child.id());
+    let (waiting, _) =
+        manager.until("waiting", |line| line.starts_with("STATUS=waiting for the data folder"));
+    assert!(waiting.contains(&holder) && waiting.contains("EXTEND_TIMEOUT_USEC="), "{waiting}");
+    assert_eq!(other.signal(Signal::TERM).code(), Some(143));
+    manager.until("READY=1", |line| line == "READY=1");
+    service.signal(Signal::TERM);
+    assert_eq!(service.0.wait().unwrap().code(), Some(143));
+}
+
+/// A directory server that is down, or a word mistyped, keeps nobody from measuring.
+#[test]
+fn a_group_that_the_machine_does_not_know_keeps_nobody_from_measuring() {
+    let (_platform, folder) = well();
+    let config = folder.path().join("warroom.toml");
+    let text = std::fs::read_to_string(&config).unwrap() + "\n[agent]\ngroup = \"nobody-ever-made-this\"\n";
+    write_config(folder.path(), &text);
+    let ended = warroom(folder.path(), &["agent", "--for", "2s"]).output().unwrap();
+    let words = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{words}");
+    assert!(words.contains("nobody-ever-made-this") && words.contains("stays as it was"), "{words}");
+}

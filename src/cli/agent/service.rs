@@ -29,7 +29,7 @@ use crate::{
     domain::{Command, Event, Moment, Picture, time::Now},
     engine::Listener,
     expression::clean,
-    store::StatusFile,
+    store::{LockError, StatusFile},
 };
 
 /// Where the manager listens: a path, or `@` and the name of an abstract socket.
@@ -108,6 +108,12 @@ impl Manager {
         self.tell(&[NotifyState::Reloading, NotifyState::MonotonicUsec(micros.into())]);
     }
 
+    /// Another engine holds the data folder, and is waited for.
+    fn waiting(&self, held: &LockError) {
+        let status = clean(&format!("waiting for the data folder: {held}"), LONGEST);
+        self.tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(EXTEND_BY_MICROS)]);
+    }
+
     /// The agent ends.
     pub(super) fn ending(&self) {
         self.tell(&[
@@ -122,6 +128,22 @@ impl Manager {
             tokio::time::sleep(EXTEND_EVERY).await;
             self.tell(&[NotifyState::ExtendTimeoutUsec(EXTEND_BY_MICROS)]);
         }
+    }
+}
+
+/// Whether a data folder that another engine holds is waited for, and for how long. A service waits until that one ends,
+/// whoever started it: measuring goes on without a person who starts the service again. Whoever sees the words of the refusal
+/// waits for nothing.
+pub(super) fn patience(manager: Option<&Manager>) -> impl FnMut(&LockError) -> bool {
+    let mut is_told = false;
+    move |held| {
+        let Some(manager) = manager else { return false };
+        if !is_told {
+            tracing::warn!("{held}. The agent waits until that engine ends");
+            is_told = true;
+        }
+        manager.waiting(held);
+        true
     }
 }
 

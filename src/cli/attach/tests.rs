@@ -21,7 +21,13 @@ fn seeker(config: Option<&Path>) -> Seeker {
         config: config.map(Path::to_path_buf),
         greeting: client::greeting(Role::Operate),
         patience: Duration::from_millis(100),
+        agents: PathBuf::from("/nowhere"),
     }
+}
+
+/// One who looks for the machine's agent in this folder.
+fn beside(agents: &Path) -> Seeker {
+    Seeker { agents: agents.to_path_buf(), ..seeker(None) }
 }
 
 /// An engine that welcomes one console as this process and keeps it until it goes.
@@ -58,11 +64,14 @@ fn words(found: Result<Found, Failure>) -> String {
 #[test]
 fn ones_own_engine_comes_before_the_machines() {
     let (own, system) = (folder(), folder());
-    let seeker = seeker(None);
-    let seek = || seeker.seek(Some(own.path()), Some(system.path()));
+    let seeker = beside(system.path());
+    let seek = || seeker.seek(Some(own.path()), true);
     assert!(matches!(seek().unwrap(), Found::Nobody(notices) if notices.is_empty()));
     engine(system.path(), 2);
-    assert!(matches!(seeker.seek(Some(own.path()), None).unwrap(), Found::Nobody(_)), "it was not asked for");
+    assert!(
+        matches!(seeker.seek(Some(own.path()), false).unwrap(), Found::Nobody(_)),
+        "it was not asked for"
+    );
     assert_eq!(pid(seek()), 2);
     engine(own.path(), 1);
     assert_eq!(pid(seek()), 1);
@@ -72,7 +81,7 @@ fn ones_own_engine_comes_before_the_machines() {
 fn an_engine_that_lets_nobody_in_is_named_after_a_while() {
     let own = folder();
     let _lock = hold(own.path(), None);
-    let words = words(seeker(None).seek(Some(own.path()), None));
+    let words = words(seeker(None).seek(Some(own.path()), false));
     assert!(words.contains(&format!("process {}", std::process::id())), "{words}");
     assert!(words.contains("lets no console in") && words.contains("--data-dir"), "{words}");
 }
@@ -88,7 +97,7 @@ fn an_engine_that_is_just_starting_is_waited_for() {
         engine(&path, 7);
     });
     let seeker = Seeker { patience: Duration::from_secs(30), ..seeker(None) };
-    assert_eq!(pid(seeker.seek(Some(own.path()), None)), 7);
+    assert_eq!(pid(seeker.seek(Some(own.path()), false)), 7);
     late.join().unwrap();
 }
 
@@ -100,17 +109,17 @@ fn a_config_that_the_engine_does_not_measure_is_refused() {
     std::fs::write(&mine, "").unwrap();
     let lock = hold(own.path(), Some(&theirs));
     engine(own.path(), 1);
-    let refused = words(seeker(Some(&mine)).seek(Some(own.path()), None));
+    let refused = words(seeker(Some(&mine)).seek(Some(own.path()), false));
     for part in ["theirs.toml", "mine.toml", "leave --config", "--data-dir"] {
         assert!(refused.contains(part), "no {part}: {refused}");
     }
     // The same file by another name is the same file.
     let link = own.path().join("link.toml");
     std::os::unix::fs::symlink(&theirs, &link).unwrap();
-    assert_eq!(pid(seeker(Some(&link)).seek(Some(own.path()), None)), 1);
+    assert_eq!(pid(seeker(Some(&link)).seek(Some(own.path()), false)), 1);
     drop(lock);
     let _lock = hold(own.path(), None);
-    let refused = words(seeker(Some(&mine)).seek(Some(own.path()), None));
+    let refused = words(seeker(Some(&mine)).seek(Some(own.path()), false));
     assert!(refused.contains("measures the demo"), "{refused}");
 }
 
@@ -123,7 +132,7 @@ fn what_cannot_be_compared_is_said() {
     // In the lock's place something that cannot be opened, not even by root: a link to itself.
     std::os::unix::fs::symlink(lock::FILE, own.path().join(lock::FILE)).unwrap();
     engine(own.path(), 1);
-    let Found::Attached(attachment) = seeker(Some(&mine)).seek(Some(own.path()), None).unwrap() else {
+    let Found::Attached(attachment) = seeker(Some(&mine)).seek(Some(own.path()), false).unwrap() else {
         panic!("nobody")
     };
     assert!(attachment.notices[0].contains("could not be compared"), "{:?}", attachment.notices);
@@ -136,10 +145,58 @@ fn a_folder_that_others_may_write_is_not_attached_to() {
     let (own, system) = (folder(), folder());
     engine(system.path(), 1);
     std::fs::set_permissions(system.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let Found::Nobody(notices) = seeker(None).seek(Some(own.path()), Some(system.path())).unwrap() else {
+    let Found::Nobody(notices) = beside(system.path()).seek(Some(own.path()), true).unwrap() else {
         panic!("attached")
     };
     assert!(notices[0].contains("not attached") && notices[0].contains("chmod"), "{notices:?}");
-    let refused = words(seeker(None).seek(Some(system.path()), None));
+    let refused = words(seeker(None).seek(Some(system.path()), false));
     assert!(refused.contains("chmod"), "{refused}");
+}
+
+/// A console that is opened while the agent is being restarted would otherwise probe beside it, with records of its own, for the
+/// whole session.
+#[test]
+fn nobody_takes_the_place_of_an_agent_that_is_away() {
+    let (own, system) = (folder(), folder());
+    drop(hold(system.path(), None));
+    let seeker = beside(system.path());
+    let searched = words(seeker.seek(Some(own.path()), true));
+    let named = words(seeker.seek(Some(system.path()), false));
+    for words in [searched, named] {
+        for part in [
+            "not running",
+            "systemctl status warroom",
+            "--config FILE",
+            "--demo",
+            system.path().to_str().unwrap(),
+        ] {
+            assert!(words.contains(part), "no {part}: {words}");
+        }
+        assert!(!words.contains("chown"), "{words}");
+    }
+    // A database alone is enough: the lock may have been cleared away.
+    std::fs::remove_file(system.path().join(lock::FILE)).unwrap();
+    std::fs::remove_file(system.path().join(lock::HOLDER)).unwrap();
+    std::fs::write(system.path().join("warroom.db"), "").unwrap();
+    assert!(words(seeker.seek(None, true)).contains("not running"));
+    // Whoever names a config wants an engine of that one.
+    let mine = own.path().join("mine.toml");
+    std::fs::write(&mine, "").unwrap();
+    let seeker = Seeker { config: Some(mine), ..seeker };
+    assert!(matches!(seeker.seek(Some(system.path()), false).unwrap(), Found::Nobody(_)));
+    assert!(matches!(seeker.seek(Some(own.path()), false).unwrap(), Found::Nobody(_)));
+}
+
+#[test]
+fn an_agent_that_is_being_restarted_is_waited_for() {
+    let (own, system) = (folder(), folder());
+    drop(hold(system.path(), None));
+    let path = system.path().to_path_buf();
+    let late = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        engine(&path, 7);
+    });
+    let seeker = Seeker { patience: Duration::from_secs(30), ..beside(system.path()) };
+    assert_eq!(pid(seeker.seek(Some(own.path()), true)), 7);
+    late.join().unwrap();
 }

@@ -29,7 +29,7 @@ type Running = Arc<Mutex<Option<std::io::Result<JoinHandle<Result<(), Failure>>>
 /// Measures and shows until the console ends. The folder must be free; who holds it is the failure otherwise.
 pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Output) -> Outcome {
     let Stage { config, folder, demo, findings } = stage;
-    let held = start::hold(folder.path().to_owned(), &config)?;
+    let held = start::hold(folder.path().to_owned(), &config, |_| false)?;
     let (writer, reader) = console::feed(WAITING);
     for notice in notices {
         tracing::warn!("{notice}");

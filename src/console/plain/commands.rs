@@ -160,6 +160,8 @@ pub(super) fn component(picture: &Picture, text: &str) -> Result<usize, String> 
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
     use super::*;
 
     #[test]

@@ -85,6 +85,8 @@ pub(super) fn counted(number: usize, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may")]
+
     use super::*;
     use crate::console::symbols::{SPOKEN, SPOKEN_ASCII};
 

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_violation_that_was_told_takes_the_place_of_the_breach() {
-        let target = Duration::from_secs(60);
+        let target = Duration::from_mins(1);
         let age = Duration::from_millis(60_300);
         assert_eq!(after_breach(target, PROOF, age).as_secs(), 120);
         assert_eq!(after_breach(target, PROOF, Duration::from_secs(50)).as_secs(), 120);

@@ -1,5 +1,7 @@
 //! What is said when: a teller under a script.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 mod told_once;
 
 use std::{sync::Arc, time::Duration};
@@ -38,7 +40,7 @@ fn card(id: &str, name: &str) -> ComponentCard {
         name: name.into(),
         platform: "web".into(),
         tier: Tier::One,
-        target_rto: Duration::from_secs(60),
+        target_rto: Duration::from_mins(1),
         kind: "api".to_owned(),
         cadence: Duration::from_secs(5),
         burst: Duration::from_secs(1),

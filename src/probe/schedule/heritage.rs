@@ -4,7 +4,7 @@
 //! Invariant: who stays is probed when it would have been probed anyway, whatever comes and goes beside it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     config::model::{Component, Platform},
     domain::{ComponentId, PlatformId},
     platform::Session,
-    probe::{client::Client, journey::Journey},
+    probe::{budget::Budget, client::Client, journey::Journey},
 };
 
 /// What is known of one component's task at any moment.
@@ -96,14 +96,47 @@ impl Heritage {
 }
 
 impl ScheduleHandle {
+    /// Platforms that only have another name now, by that name: one that is gone had the same address. What was sent to it
+    /// was sent to the one that has it now.
+    pub(super) fn renamed(&self, components: &[Arc<Component>]) -> BTreeMap<PlatformId, PlatformId> {
+        let news: BTreeMap<&PlatformId, &Platform> =
+            components.iter().map(|component| (&component.platform.id, &*component.platform)).collect();
+        let mut gone: BTreeMap<&PlatformId, &Platform> = self
+            .probed
+            .iter()
+            .map(|(component, _)| (&component.platform.id, &*component.platform))
+            .filter(|(id, _)| !news.contains_key(id) && self.budgets.contains_key(id))
+            .collect();
+        let mut renamed = BTreeMap::new();
+        for (id, platform) in news.into_iter().filter(|(id, _)| !self.budgets.contains_key(id)) {
+            let before = gone.iter().find(|(_, before)| before.base_url == platform.base_url);
+            if let Some(before) = before.map(|(before, _)| *before) {
+                gone.remove(before);
+                renamed.insert(id.clone(), before.clone());
+            }
+        }
+        renamed
+    }
+
+    /// The budgets of platforms that are away, but of those that have another name now.
+    pub(super) fn leave_budgets(
+        &self,
+        renamed: &BTreeMap<PlatformId, PlatformId>,
+    ) -> BTreeMap<PlatformId, Arc<Budget>> {
+        let is_away = |id: &PlatformId| !renamed.values().any(|before| before == id);
+        let away = self.budgets.iter().filter(|(id, _)| is_away(id));
+        away.map(|(id, budget)| (id.clone(), Arc::clone(budget))).collect()
+    }
+
     /// Its client of a platform: the same, where it is spoken to in the same way, else one that goes on with its budget.
     pub(super) fn client_for(
         &self,
         platform: &Platform,
+        renamed: &BTreeMap<PlatformId, PlatformId>,
         session: &Arc<Session>,
         clock: &SharedClock,
     ) -> Option<Arc<Client>> {
-        let budget = self.budgets.get(&platform.id)?;
+        let budget = self.budgets.get(renamed.get(&platform.id).unwrap_or(&platform.id))?;
         let known = self.clients.iter().find(|client| client.platform == platform.id).filter(|client| {
             Arc::ptr_eq(client.session(), session)
                 && self.platform(&platform.id).is_some_and(|before| before.speaks_like(platform))
@@ -142,18 +175,19 @@ impl ScheduleHandle {
         members: &[Option<Member>],
     ) -> Heritage {
         let news: HashMap<_, _> = components.iter().zip(0..).map(|(one, place)| (&one.id, place)).collect();
-        let mut told = Vec::new();
+        let (mut told, renamed) = (Vec::new(), self.renamed(components));
         for (place, platform) in platforms.iter().enumerate() {
-            let Some(budget) = self.budgets.get(&platform.id) else { continue };
+            let before = renamed.get(&platform.id).unwrap_or(&platform.id);
+            let Some(budget) = self.budgets.get(before) else { continue };
             let is_elsewhere =
-                self.platform(&platform.id).is_some_and(|before| before.base_url != platform.base_url);
+                self.platform(before).is_some_and(|before| before.base_url != platform.base_url);
             let moved = |old: usize| news.get(&self.probed.get(old)?.0.id).copied();
             if budget.take_over(platform.rate_limit, is_elsewhere, moved) {
                 told.push(place);
             }
         }
         // Who is away leaves nothing that names a place; what it has used up counts when it comes back.
-        for (id, budget) in &self.budgets {
+        for (id, budget) in &self.leave_budgets(&renamed) {
             if !platforms.iter().any(|platform| platform.id == *id) {
                 budget.rest();
             }

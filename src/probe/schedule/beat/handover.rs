@@ -12,7 +12,6 @@ impl Beat {
         let now = Instant::now();
         let soon = self.begun + self.grid.spread(self.cadence, self.siblings);
         let due = match before {
-            None if pace.burst => now,
             Some(before) if pace.burst && before.owed => now,
             Some(before) if before.owed => return soon,
             Some(before) if (before.pace.burst, before.pace.interval) == (pace.burst, pace.interval) => {
@@ -23,7 +22,7 @@ impl Beat {
             Some(Trace { last_start: Some(last), .. }) => {
                 return self.grid.next(now.max(*last + pace.interval / 2), pace.interval);
             }
-            Some(_) if pace.burst => now,
+            None | Some(_) if pace.burst => now,
             None | Some(_) => return soon,
         };
         self.grid.anchor_at(due);

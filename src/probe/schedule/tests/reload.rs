@@ -20,6 +20,15 @@ fn components(ids: std::ops::Range<usize>, cadence: &str, rate: &str) -> Vec<Arc
     crate::config::parse(&text, "the test's config").unwrap().config.components
 }
 
+/// The same on a platform that has another name.
+fn named(name: &str, mut components: Vec<Arc<Component>>) -> Vec<Arc<Component>> {
+    for component in &mut components {
+        let platform = Platform { id: PlatformId::new(name), ..(*component.platform).clone() };
+        *component = Arc::new(Component { platform: Arc::new(platform), ..(**component).clone() });
+    }
+    components
+}
+
 /// A schedule of scripted probers that goes on as the real one does.
 struct Bench {
     clock: RuntimeClock,
@@ -49,7 +58,10 @@ impl Bench {
     fn go_on(&mut self, components: &[Arc<Component>]) {
         let (out, outputs) = mpsc::channel(100_000);
         let platform = &components[0].platform;
-        let known = self.handle.as_ref().and_then(|handle| handle.budgets.get(&platform.id));
+        let known = self.handle.as_ref().and_then(|handle| {
+            let renamed = handle.renamed(components);
+            handle.budgets.get(renamed.get(&platform.id).unwrap_or(&platform.id))
+        });
         let budget = known.map_or_else(|| Budget::new(platform.rate_limit), Arc::clone);
         let members: Vec<Option<Member>> = components
             .iter()
@@ -167,6 +179,32 @@ async fn a_throttle_outlives_a_reload() {
     assert_eq!(bench.all_starts().len(), sent, "asked although it said 60 s");
     tokio::time::sleep(Duration::from_secs(55)).await;
     assert!(bench.all_starts().len() > sent + 10, "and asked again afterwards");
+    bench.end().await;
+}
+
+/// Guarantee 5: another name is no leave to ask; and another platform's wait is nobody else's.
+#[tokio::test(start_paused = true)]
+async fn a_throttle_outlives_another_name() {
+    let runs = AtomicUsize::new(0);
+    let mut bench = Bench::new(move |_, _, _| {
+        let first = runs.fetch_add(1, Ordering::Relaxed) == 0;
+        (millis(10), if first { throttled(Some(60)) } else { found(Verdict::Up) })
+    });
+    bench.go_on(&components(0..10, "5s", ""));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let sent = bench.all_starts().len();
+    bench.go_on(&named("other", components(0..10, "5s", "")));
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(bench.all_starts().len(), sent, "asked although it said 60 s");
+    let mut elsewhere = components(0..10, "5s", "");
+    for component in &mut elsewhere {
+        let base_url = "http://127.0.0.2:1".parse().unwrap();
+        let platform = Platform { base_url, id: PlatformId::new("p2"), ..(*component.platform).clone() };
+        *component = Arc::new(Component { platform: Arc::new(platform), ..(**component).clone() });
+    }
+    bench.go_on(&elsewhere);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(bench.all_starts().len() >= sent + 10, "it is not that one that throttles");
     bench.end().await;
 }
 
