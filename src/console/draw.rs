@@ -41,7 +41,7 @@ pub fn draw(state: &State, frame: &mut Frame, now: Now) {
         small::draw(state, &mut Ink::new(frame.buffer_mut(), area, theme), now);
         return;
     }
-    let top = header::height(state);
+    let top = header::height(state, theme, area.width);
     let buffer = frame.buffer_mut();
     header::draw(state, &mut Ink::new(buffer, Rect { height: top, ..area }, theme), now);
     let body = Rect { y: area.y + top, height: area.height - top - 1, ..area };

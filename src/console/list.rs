@@ -116,13 +116,14 @@ pub fn is_hidden(picture: &Picture, card: &ComponentCard) -> bool {
         .is_some_and(|platform| platform.throttled || platform.login_failing.is_some())
 }
 
-/// How many of some components are up, and how many nobody sees now.
+/// How many of some components are up, and how many nobody sees now: none of those that are up, where news have ended
+/// (`cut_off`).
 #[must_use]
-pub fn tally(picture: &Picture, members: &[usize], now: DateTime<Utc>) -> (usize, usize) {
+pub fn tally(picture: &Picture, members: &[usize], cut_off: bool, now: DateTime<Utc>) -> (usize, usize) {
     let (mut up, mut unseen) = (0, 0);
     for place in members {
         let (card, component) = (&picture.roster.components[*place], &picture.components[*place]);
-        if is_unseen(picture, card, component, now) {
+        if is_unseen(picture, card, component, cut_off, now) {
             unseen += 1;
         } else if Status::of(card, component) == Status::Up {
             up += 1;
@@ -137,11 +138,12 @@ pub fn is_unseen(
     picture: &Picture,
     card: &ComponentCard,
     component: &ComponentPicture,
+    cut_off: bool,
     now: DateTime<Utc>,
 ) -> bool {
     match Status::of(card, component) {
         Status::Blind | Status::Unobserved => true,
-        Status::Up => is_hidden(picture, card) || is_stale(picture, card, component, now),
+        Status::Up => cut_off || is_hidden(picture, card) || is_stale(picture, card, component, now),
         _ => false,
     }
 }

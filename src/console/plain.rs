@@ -127,7 +127,8 @@ pub fn summary(
     now: DateTime<Utc>,
 ) -> String {
     let mut paper = Paper::new(symbols(ascii));
-    summary::write(&mut paper, picture, me, since, &[], picture.corrected(now));
+    let reader = summary::Reader { me, since, cut_off: None, said: &[] };
+    summary::write(&mut paper, picture, reader, picture.corrected(now));
     paper.take()
 }
 

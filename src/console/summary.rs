@@ -31,7 +31,6 @@ const RECOVERIES: usize = 3;
 #[must_use]
 pub fn summary(state: &State, now: Now) -> String {
     let (picture, wall) = state.shown(now);
-    let mut blocks = vec![heading(state, picture, wall)];
     let concerned = state.concerned();
     let open = match (&state.detail, concerned) {
         (Some(_), Some(place)) => {
@@ -45,11 +44,12 @@ pub fn summary(state: &State, now: Now) -> String {
     };
     // A screen that is old proves nothing after its last news.
     let seen = state.cut_off.map_or(wall, |at| picture.corrected(at.wall).min(wall));
+    let mut blocks = vec![heading(state, picture, wall, seen)];
     blocks.extend(open.iter().map(|place| outage(state, picture, *place, seen)));
     if open.is_empty()
         && let Some(place) = concerned
     {
-        blocks.push(recoveries(picture, place, wall));
+        blocks.push(recoveries(picture, place, state.cut_off.is_some(), wall));
     }
     let mut text = String::new();
     for (number, block) in blocks.iter().enumerate() {
@@ -65,23 +65,32 @@ pub fn summary(state: &State, now: Now) -> String {
 }
 
 /// What is looked at, when, what is open, and what makes it doubtful.
-fn heading(state: &State, picture: &Picture, wall: DateTime<Utc>) -> String {
+fn heading(state: &State, picture: &Picture, wall: DateTime<Utc>, seen: DateTime<Utc>) -> String {
     let mut lines = String::new();
+    let cut_off = state.cut_off.is_some();
+    let mut notices = state.notices();
+    // Who reads on must know before the first figure that none is of now.
+    if cut_off && !notices.is_empty() {
+        let _ = writeln!(lines, "! {}", foreign(&notices.remove(0), FOREIGN));
+    }
+    let as_of = if cut_off { "as of " } else { "" };
+    let not_now = if cut_off { ", not known now" } else { "" };
     let demo = if picture.roster.demo { "DEMO (simulated platforms): " } else { "" };
     let _ = writeln!(
         lines,
-        "warroom: {demo}{}, {}, {} UTC",
+        "warroom: {demo}{}, {}, {as_of}{} UTC{not_now}",
         foreign(&picture.roster.tenant, NAME),
         picture.roster.environment.word(),
-        date_and_time(wall)
+        date_and_time(seen)
     );
     let open = picture.components.iter().filter(|component| component.outage.is_some()).count();
     let all = picture.components.len();
-    let unseen =
-        list::cards(picture).filter(|(card, known)| list::is_unseen(picture, card, known, wall)).count();
+    let unseen = list::cards(picture)
+        .filter(|(card, known)| list::is_unseen(picture, card, known, cut_off, wall))
+        .count();
     let up = list::cards(picture)
         .filter(|(card, known)| {
-            Status::of(card, known) == Status::Up && !list::is_unseen(picture, card, known, wall)
+            Status::of(card, known) == Status::Up && !list::is_unseen(picture, card, known, cut_off, wall)
         })
         .count();
     let outages = match open {
@@ -102,7 +111,7 @@ fn heading(state: &State, picture: &Picture, wall: DateTime<Utc>) -> String {
     } else {
         lines.push_str("mode: alerting\n");
     }
-    for notice in state.notices().iter().take(6) {
+    for notice in notices.iter().take(6) {
         let _ = writeln!(lines, "! {}", foreign(notice, FOREIGN));
     }
     lines
@@ -180,11 +189,12 @@ fn onset(outage: &OutageView) -> String {
 }
 
 /// How a component recovered the last times, the newest first.
-fn recoveries(picture: &Picture, place: usize, wall: DateTime<Utc>) -> String {
+fn recoveries(picture: &Picture, place: usize, cut_off: bool, wall: DateTime<Utc>) -> String {
     let (card, component) = (&picture.roster.components[place], &picture.components[place]);
     let mut lines = String::new();
+    let old = cut_off || list::is_stale(picture, card, component, wall);
+    let old = if old { " (old)" } else { "" };
     let state = Status::of(card, component).word();
-    let old = if list::is_stale(picture, card, component, wall) { " (old)" } else { "" };
     let _ = writeln!(
         lines,
         "{} ({}, tier {}): {state}{old}",

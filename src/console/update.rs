@@ -58,6 +58,7 @@ fn pressed(state: &mut State, key: KeyEvent, now: Now) -> Vec<Effect> {
 fn hear(state: &mut State, word: Word, now: Now) {
     match word {
         Word::You(me) => state.me = Some(me),
+        Word::Since(since) if since.is_recent(state.picture.corrected(now.wall)) => {}
         Word::Since(since) if since.is_empty() => {
             let last = text::day_and_time(since.last, state.picture.corrected(now.wall));
             state.say_at_length(format!("nothing new since you last looked at {last}"), now);

@@ -19,6 +19,9 @@ use crate::domain::{
     record::ClockState,
 };
 
+/// What helps who may only watch.
+pub(super) const WHO_MAY_ACT: &str = "[agent] operators in the config names who may act";
+
 /// The name of what an event is about.
 #[must_use]
 pub fn about(event: &Event, picture: &Picture) -> String {

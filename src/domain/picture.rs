@@ -16,7 +16,9 @@ use super::{
     Attached, Command, ComponentCard, ComponentId, Event, PathName, Percent, Person, Phase, PlatformId,
     RecoveryRecord, Roster, StepReport, Verdict, compliance,
     diagnosis::Diagnosis,
-    event::{ActEvent, ClockEvent, ConfigEvent, Login, NoticeEvent, OutageView, ProbeEvent, Stretched},
+    event::{
+        ActEvent, ClockEvent, ConfigEvent, Login, NoticeEvent, OutageView, PhaseEvent, ProbeEvent, Stretched,
+    },
     history::{History, Pattern},
     time::rfc3339_millis,
 };
@@ -184,7 +186,10 @@ impl Picture {
                     component.outage.clone_from(&phase.outage);
                     component.forget_acknowledgement();
                     // What only says that nothing is wrong yet, told for every component at the start, is no news.
-                    if before == phase.phase || (before == Phase::Unobserved && phase.phase == Phase::Up) {
+                    let is_first = before == Phase::Unobserved;
+                    if before == phase.phase
+                        || (is_first && (phase.phase == Phase::Up || self.was_last_told(phase)))
+                    {
                         return;
                     }
                 }
@@ -310,6 +315,18 @@ impl Picture {
         )
     }
 
+    /// Whether the last that was told of a component's phase before a restart was this, of the same outage.
+    fn was_last_told(&self, phase: &PhaseEvent) -> bool {
+        let last = self.notable.iter().rev().find_map(|event| match &**event {
+            Event::Phase(told) if told.component_id == phase.component_id && told.path == phase.path => {
+                Some(told)
+            }
+            _ => None,
+        });
+        let id = |phase: &PhaseEvent| phase.outage.as_ref().map(|outage| outage.id.clone());
+        phase.outage.is_some() && last.is_some_and(|told| told.phase == phase.phase && id(told) == id(phase))
+    }
+
     /// Whether an event only says by how much something goes on that was told before.
     fn is_repeated(&self, event: &Event) -> bool {
         let Event::Budget(budget) = event else { return false };
@@ -365,13 +382,19 @@ impl Picture {
     }
 }
 
-/// Whether a person would want to read it later.
+/// What a notice about the config is about; it stands while a changed config is refused.
+pub const CONFIG: &str = "config";
+
+/// Whether a person would want to read it later. What has become of a config is told once, by [`Event::Config`], which says
+/// who asked for it too.
 #[must_use]
-pub const fn is_notable(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_) | Event::Presence(_)
-    )
+pub fn is_notable(event: &Event) -> bool {
+    match event {
+        Event::Probe(_) | Event::Outage(_) | Event::Roster(_) | Event::Clock(_) | Event::Presence(_) => false,
+        Event::Notice(notice) => notice.about != CONFIG,
+        Event::Act(act) => act.act != Command::Reload,
+        _ => true,
+    }
 }
 
 impl ComponentPicture {
@@ -434,7 +457,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         Environment,
-        event::{BlipEvent, BudgetEvent, PhaseEvent},
+        event::{BlipEvent, BudgetEvent},
     };
 
     #[test]
@@ -473,6 +496,57 @@ mod tests {
         let mut picture = Picture::new(Arc::new(roster));
         picture.remember_events(past);
         assert_eq!(picture.notable, [blip, phase(Phase::Down), phase(Phase::Up)]);
+    }
+
+    /// An engine that goes on with an outage tells its phase again.
+    #[test]
+    fn an_outage_that_goes_on_over_a_restart_is_told_once() {
+        let at = DateTime::UNIX_EPOCH;
+        let component_id = ComponentId::new("crm");
+        let down = |id: &str| {
+            let outage = OutageView {
+                id: id.to_owned(),
+                verdict: Verdict::Down,
+                t_detect: at,
+                onset_after: None,
+                t_failover: None,
+                served_by: None,
+                restored_since: None,
+                last_bad: at,
+                reason: String::new(),
+                failed_steps: Vec::new(),
+                blind_probes: 0,
+                gap_seconds: 0.0,
+                links: Vec::new(),
+            };
+            Arc::new(Event::Phase(PhaseEvent {
+                at,
+                component_id: component_id.clone(),
+                path: PathName::primary(),
+                phase: Phase::Down,
+                t_detect_epoch: Some(0.0),
+                outage: Some(outage),
+            }))
+        };
+        let roster = Roster {
+            tenant: "t".to_owned(),
+            environment: Environment::Sandbox,
+            demo: false,
+            window: Duration::from_secs(1),
+            platforms: Vec::new(),
+            components: Vec::new(),
+        };
+        let mut before = Picture::new(Arc::new(roster));
+        before.components.push(ComponentPicture::new(5));
+        before.places.insert(component_id.clone(), 0);
+        let mut picture = before.clone();
+        picture.remember_events([down("one")]);
+        picture.apply(&down("one"));
+        assert_eq!((picture.notable.len(), picture.components[0].phase), (1, Phase::Down));
+        let mut picture = before;
+        picture.remember_events([down("one")]);
+        picture.apply(&down("two"));
+        assert_eq!(picture.notable.len(), 2, "another outage is news");
     }
 
     /// A platform that asks for a second's wait again and again must not flood the panel.

@@ -72,6 +72,12 @@ impl Since {
         since
     }
 
+    /// Whether the last look is less than a minute ago, so that nobody was away.
+    #[must_use]
+    pub fn is_recent(&self, now: DateTime<Utc>) -> bool {
+        now - self.last < TimeDelta::minutes(1)
+    }
+
     /// Whether nothing of it is worth a line.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What the notice of a refused config is about.
-const ABOUT: &str = "config";
+const ABOUT: &str = crate::domain::picture::CONFIG;
 /// What the notice of secrets that cannot be used is about.
 pub(super) fn about_login(platform: &PlatformId) -> String {
     format!("login {platform}")

@@ -210,15 +210,17 @@ fn a_console_that_only_watches_offers_nothing_else() {
     assert!(screen.lines().next().unwrap().contains("WATCH ONLY"), "{screen}");
     assert!(!footer.contains("ack") && !footer.contains("probe") && footer.contains("c copy"), "{footer}");
     for (key, why) in [
-        ('a', "nothing is acknowledged: this console may only watch"),
-        ('p', "nothing is probed: this console may only watch"),
-        ('i', "nothing is examined: this console may only watch"),
+        ('a', "nothing is acknowledged: [agent] operators in the config names who may act"),
+        ('p', "nothing is probed: [agent] operators in the config names who may act"),
+        ('i', "nothing is examined: [agent] operators in the config names who may act"),
     ] {
         assert_eq!(command(&scene.key(KeyCode::Char(key))), None);
         assert_eq!(scene.remark(), why);
     }
     scene.keys(":reload");
-    assert!(scene.text(80, 24).contains("nothing that this console may do has such a name"));
+    let screen = scene.text(80, 24);
+    assert!(screen.contains("nothing that this console may do has such a name"), "{screen}");
+    assert!(screen.contains("[agent] operators in the config names who may act"), "{screen}");
     assert_eq!(command(&scene.key(KeyCode::Enter)), None);
     assert!(summary(&mut scene).contains("IVR main flow"), "who watches may copy");
 }
@@ -231,6 +233,8 @@ fn without_a_connection_everything_is_old_and_nothing_is_sent() {
     scene.down("ivr", "no answer");
     scene.pass(20_000);
     scene.word(Word::Lost("connection reset".to_owned()));
+    let screen = scene.text(120, 40);
+    assert!(!screen.contains("● up ") && screen.contains("0 of "), "from the first moment on\n{screen}");
     scene.pass(30_000);
     scene.word(Word::Lost("connection refused".to_owned()));
     scene.pass(1_000);
@@ -249,13 +253,39 @@ fn without_a_connection_everything_is_old_and_nothing_is_sent() {
         assert_eq!(command(&scene.key(KeyCode::Char(key))), None);
         assert!(scene.remark().contains("not connected to the engine"), "{}", scene.remark());
     }
-    assert!(summary(&mut scene).contains("as it stood at 2026-05-15 14:32:20 UTC; not known now"));
+    let text = summary(&mut scene);
+    assert!(text.starts_with("! not connected since 14:32:20, trying again: connection refused\n"), "{text}");
+    assert!(text.contains("as of 2026-05-15 14:32:20 UTC, not known now\n1 open outage; 0 of "), "{text}");
+    assert!(text.contains("as it stood at 2026-05-15 14:32:20 UTC; not known now"), "{text}");
     let picture = Item::Picture(Box::new(scene.state.picture.clone()));
     scene.message(Message::Events(Drained { items: vec![picture], ..Drained::default() }));
     assert_eq!(scene.remark(), "attached again");
     let screen = scene.text(120, 40);
     assert!(!screen.contains("NOT CONNECTED") && screen.contains("ALERTING"), "{screen}");
     assert!(command(&scene.key(KeyCode::Char('p'))).is_some());
+}
+
+/// On a narrow screen the cause of a refused config is read to its end, once, and the open outage stays in sight.
+#[test]
+fn why_a_config_is_refused_can_be_read_on_a_narrow_screen() {
+    let mut scene = Scene::eight();
+    scene.all_up();
+    scene.down("ivr", "no answer");
+    let at = scene.now.wall;
+    let why = "/etc/warroom/warroom.toml:21: 'target' is no length of time; write 30s, 5m or 1h";
+    let text = format!("the new config is refused, the old one stays in force: {why}");
+    let who = Some(person("root"));
+    scene.send(Event::Act(ActEvent { at, who: person("root"), act: Command::Reload }));
+    scene.send(Event::Notice(NoticeEvent { at, about: "config".to_owned(), standing: true, text }));
+    scene.send(Event::Config(ConfigEvent { at, loaded: false, words: vec![why.to_owned()], who }));
+    let read = |screen: &str| screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let screen = scene.text(80, 24);
+    assert!(read(&screen).contains(&format!("stays in force: {why}")), "{screen}");
+    assert!(screen.contains("IVR main flow is DOWN") && screen.contains("Events"), "{screen}");
+    scene.keys("zz");
+    let screen = scene.text(80, 24);
+    assert!(read(&screen).contains("30s, 5m or 1h"), "{screen}");
+    assert_eq!(screen.matches("refused").count(), 2, "the notice and one event\n{screen}");
 }
 
 #[test]

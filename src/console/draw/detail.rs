@@ -105,7 +105,8 @@ fn state_lines(
     let look = theme.status(Status::of(card, component));
     let (plain, muted) = (theme.style(Role::Text), theme.style(Role::Muted));
     let mut first = vec![(format!("{} {}", look.glyph, look.word), look.style)];
-    if list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card) {
+    let old = state.cut_off.is_some() && component.probed_at.is_some();
+    if old || list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card) {
         first.push((" ?".to_owned(), look.style));
     }
     if let Some(latency) = component.latency_ms {
@@ -166,12 +167,7 @@ fn state_lines(
                 .take(3)
                 .map(|line| vec![(line, plain)]),
         );
-        if outage.blind_probes > 0 || outage.gap_seconds > 0.0 {
-            lines.push(vec![(
-                format!("{} probes saw nothing, {:.0} s unobserved", outage.blind_probes, outage.gap_seconds),
-                muted,
-            )]);
-        }
+        lines.extend(outage::unseen(outage).map(|words| vec![(words, muted)]));
     }
     if component.pattern.alternates() {
         let note = "good and bad verdicts alternate: a pool with one sick member? The bounds assume one state at a time";

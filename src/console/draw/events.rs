@@ -5,7 +5,7 @@ use ratatui::style::Style;
 use super::ink::Ink;
 use crate::{
     console::{
-        state::State,
+        state::{State, Zoom},
         text,
         theme::{Role, Theme},
         words,
@@ -22,6 +22,8 @@ use crate::{
 const NAME: u16 = 18;
 /// Where it begins: after a time, or a date and a time.
 const ABOUT: u16 = 13;
+/// The most lines of one event where the events have the whole screen.
+const ZOOMED: usize = 8;
 /// From this width on an event is one line.
 const ONE_LINE: u16 = 60;
 
@@ -48,8 +50,20 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
         if ink.width() >= ONE_LINE {
             ink.put(1, y, &time, ink.style(Role::Muted));
             ink.put_name(ABOUT, y, NAME, &about, ink.style(Role::Text));
-            ink.put(ABOUT + NAME + 1, y, &words, style);
-            y += 1;
+            let x = ABOUT + NAME + 1;
+            if state.zoom == Some(Zoom::Events) {
+                // Alone they have room to be read to their end.
+                let room = usize::from(ink.width().saturating_sub(x + 1));
+                let lines = text::wrap(&words, room, theme.symbols);
+                for line in lines.iter().take(ZOOMED) {
+                    ink.put(x, y, line, style);
+                    y += 1;
+                }
+                y += u16::from(lines.is_empty());
+            } else {
+                ink.put(x, y, &words, style);
+                y += 1;
+            }
         } else {
             let x = ink.put(1, y, &time, ink.style(Role::Muted));
             ink.put_name(x + 1, y, u16::MAX, &about, ink.style(Role::Text));

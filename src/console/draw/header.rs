@@ -99,9 +99,35 @@ fn outages(state: &State, now: Now) -> Option<Badge> {
     Some(Badge::new(format!("{such} {word} {}{others}", text::clock_duration(since)), Role::Alarm))
 }
 
-/// How many lines it needs.
-pub(super) fn height(state: &State) -> u16 {
-    1 + state.notices().len().min(NOTICES) as u16 + u16::from(state.since.is_some())
+/// How many lines it needs at a width.
+pub(super) fn height(state: &State, theme: &Theme, width: u16) -> u16 {
+    1 + notices(state, theme, width).len() as u16 + u16::from(state.since.is_some())
+}
+
+/// The notices on [`NOTICES`] lines at most: each on one, and what is too long goes on where others leave a line free.
+fn notices(state: &State, theme: &Theme, width: u16) -> Vec<String> {
+    let all = state.notices();
+    let hidden = all.len().saturating_sub(NOTICES);
+    let shown = all.len().min(NOTICES);
+    let mut free = NOTICES - shown;
+    let cells = usize::from(width).saturating_sub(4);
+    let mut lines = Vec::with_capacity(NOTICES);
+    for (place, notice) in all.iter().take(shown).enumerate() {
+        let more =
+            if place + 1 == shown && hidden > 0 { format!(" (+{hidden} more)") } else { String::new() };
+        let whole = format!("{notice}{more}");
+        let mut wrapped = text::wrap(&whole, cells, theme.symbols);
+        let most = 1 + free;
+        if wrapped.len() > most {
+            // What does not fit is cut where it is drawn.
+            let rest = wrapped.split_off(most - 1).join(" ");
+            wrapped.push(rest);
+        }
+        free -= wrapped.len().saturating_sub(1);
+        let leads = std::iter::once("! ").chain(std::iter::repeat("  "));
+        lines.extend(leads.zip(wrapped).map(|(lead, line)| format!("{lead}{line}")));
+    }
+    lines
 }
 
 pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
@@ -138,13 +164,9 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now) {
         let room = time_at.saturating_sub(x);
         x = ink.put_within(x, 0, room, &badge.text, badge.style(ink.theme)) + 1;
     }
-    let notices = state.notices();
-    let hidden = notices.len().saturating_sub(NOTICES);
     let mut y = 1;
-    for (line, notice) in notices.iter().take(NOTICES).enumerate() {
-        let more =
-            if line + 1 == NOTICES && hidden > 0 { format!(" (+{hidden} more)") } else { String::new() };
-        ink.put(1, y, &format!("! {notice}{more}"), ink.style(Role::Notice));
+    for line in notices(state, ink.theme, ink.width()) {
+        ink.put(1, y, &line, ink.style(Role::Notice));
         y += 1;
     }
     if let Some((since, _)) = &state.since {

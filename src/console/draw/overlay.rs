@@ -9,6 +9,7 @@ use crate::console::{
     text,
     theme::Role,
     update::palette,
+    words::WHO_MAY_ACT,
 };
 
 /// Width of the keys in the help.
@@ -32,17 +33,22 @@ pub(super) fn draw(state: &State, overlay: &Overlay, ink: &mut Ink) {
                     format!("{} {}", text::left(entry.title, 24, symbols), state.keys.all(entry.action))
                 })
                 .collect();
-            let mut inside = popup(ink, "Command", 56, entries.len().max(1) as u16 + 3);
+            // Who may only watch, and finds nothing, is told what helps on a second line.
+            let barred = entries.is_empty() && state.only_watches();
+            let mut inside = popup(ink, "Command", 56, entries.len().max(1 + usize::from(barred)) as u16 + 3);
             let x = inside.put(1, 0, ":", inside.style(Role::Key));
             let x = inside.put(x, 0, input.value(), inside.style(Role::Text));
             inside.put(x, 0, " ", inside.style(Role::Text).add_modifier(ratatui::style::Modifier::REVERSED));
             if entries.is_empty() {
-                let none = if state.only_watches() {
+                let none = if barred {
                     "nothing that this console may do has such a name"
                 } else {
                     "no action here has such a name"
                 };
                 inside.put(1, 1, none, inside.style(Role::Muted));
+                if barred {
+                    inside.put(1, 2, WHO_MAY_ACT, inside.style(Role::Muted));
+                }
             }
             choices(&mut inside, 1, &entries, *chosen);
         }
@@ -106,7 +112,9 @@ fn help(state: &State, ink: &mut Ink) {
     let mut lines = Vec::new();
     for entry in TABLE.iter().filter(|entry| entry.works_in(place) && entry.is_built()) {
         let mut keys = state.keys.ways(entry.action);
-        for line in text::wrap(entry.help, room, symbols) {
+        let barred = state.only_watches() && entry.action.needs().is_some();
+        let not = if barred { " (not by this console, which only watches)" } else { "" };
+        for line in text::wrap(&format!("{}{not}", entry.help), room, symbols) {
             lines.push((std::mem::take(&mut keys), line));
         }
     }
@@ -115,20 +123,25 @@ fn help(state: &State, ink: &mut Ink) {
         .filter(|entry| !entry.is_built())
         .filter_map(|entry| state.keys.first(entry.action).map(|key| format!("{key} {}", entry.title)))
         .collect();
-    let states = "state: ".to_owned()
-        + &crate::console::status::Status::ALL
-            .iter()
-            .rev()
-            .map(|status| format!("{} {}", ink.theme.status(*status).glyph, status.word()))
-            .chain([format!("{} acknowledged", symbols.acknowledged)])
-            .collect::<Vec<_>>()
-            .join("  ");
-    let height = lines.len() as u16 + 5;
+    let cells = usize::from(width).saturating_sub(4);
+    let states = std::iter::once("state:".to_owned())
+        .chain(
+            crate::console::status::Status::ALL
+                .iter()
+                .rev()
+                .map(|status| format!("{} {}", ink.theme.status(*status).glyph, status.word())),
+        )
+        .chain([format!("{} acknowledged", symbols.acknowledged)]);
+    let mut notes: Vec<(String, Role)> =
+        packed(states, cells).into_iter().map(|line| (line, Role::Text)).collect();
+    let later = format!("in later versions: {}", later.join(", "));
+    notes.extend(text::wrap(&later, cells, symbols).into_iter().map(|line| (line, Role::Muted)));
+    let all = lines.len() + 1 + notes.len();
+    let height = all as u16 + 2;
     let title = format!("Keys in the {}", place.title());
     let mut inside = popup(ink, &title, width, height);
     let room = usize::from(inside.height());
     state.page.set(room.max(1));
-    let all = lines.len() + 3;
     let first = state.scroll.get().min(all.saturating_sub(room));
     state.scroll.set(first);
     for line in first..all.min(first + room) {
@@ -136,10 +149,24 @@ fn help(state: &State, ink: &mut Ink) {
         if let Some((keys, help)) = lines.get(line) {
             inside.put(1, y, &text::left(keys, HELP_KEYS, symbols), inside.style(Role::Key));
             inside.put(HELP_KEYS as u16 + 2, y, help, inside.style(Role::Text));
-        } else if line == all - 2 {
-            inside.put(1, y, &states, inside.style(Role::Text));
-        } else if line == all - 1 {
-            inside.put(1, y, &format!("in later versions: {}", later.join(", ")), inside.style(Role::Muted));
+        } else if let Some((note, role)) = line.checked_sub(lines.len() + 1).and_then(|line| notes.get(line))
+        {
+            inside.put(1, y, note, inside.style(*role));
         }
     }
+}
+
+/// Words side by side, on as many lines of so many cells as they need; none is parted.
+fn packed(words: impl Iterator<Item = String>, cells: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if text::width(line) + 2 + text::width(&word) <= cells => {
+                line.push_str("  ");
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }

@@ -160,7 +160,11 @@ pub(super) fn draw(
     let status = Status::of(card, component);
     let look = theme.status(status);
     let stale = match component.outage {
-        None => list::is_stale(picture, card, component, wall) || list::is_hidden(picture, card),
+        None => {
+            (marks.cut_off.is_some() && component.probed_at.is_some())
+                || list::is_stale(picture, card, component, wall)
+                || list::is_hidden(picture, card)
+        }
         Some(_) => marks.cut_off.is_some(),
     };
     // How an outage went on after the last news, nobody knows.

@@ -76,10 +76,11 @@ pub(super) fn draw(state: &State, ink: &mut Ink, now: Now, wide: bool) {
         match *line {
             ListLine::Tier(tier) => {
                 let above = if line_number == first { above } else { 0 };
-                tier_heading(ink, y, picture, tier, above, wall);
+                tier_heading(ink, y, picture, tier, (above, cut_off.is_some()), wall);
             }
             ListLine::Component(place) if line_number == first => {
-                tier_heading(ink, y, picture, picture.roster.components[place].tier, above, wall);
+                let tier = picture.roster.components[place].tier;
+                tier_heading(ink, y, picture, tier, (above, cut_off.is_some()), wall);
             }
             ListLine::Component(place) => {
                 let marks = Marks { selected: line_number == cursor, cut_off };
@@ -115,7 +116,14 @@ fn components(lines: &[ListLine]) -> impl Iterator<Item = usize> {
     })
 }
 
-fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, above: usize, wall: DateTime<Utc>) {
+fn tier_heading(
+    ink: &mut Ink,
+    y: u16,
+    picture: &Picture,
+    tier: Tier,
+    (above, cut_off): (usize, bool),
+    wall: DateTime<Utc>,
+) {
     let theme = ink.theme;
     let members: Vec<usize> = list::cards(picture)
         .enumerate()
@@ -127,7 +135,7 @@ fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, above: usi
         let _ = write!(title, " {} {above} above", theme.symbols.dot);
     }
     let after = ink.rule(y, &title, ink.style(Role::Title));
-    let (count, all_up) = count(picture, &members, wall);
+    let (count, all_up) = count(picture, &members, cut_off, wall);
     let mean = compliance::mean(members.iter().map(|place| picture.compliance(*place, wall)));
     let worst = mean.filter(|(percent, _)| percent.value() < 100.0).map(|(_, worst)| members[worst]);
     let window = text::rough_duration(picture.roster.window);
@@ -172,9 +180,9 @@ fn tier_heading(ink: &mut Ink, y: u16, picture: &Picture, tier: Tier, above: usi
 }
 
 /// How many of a tier are up and how many nobody sees now; whether all are up.
-fn count(picture: &Picture, members: &[usize], wall: DateTime<Utc>) -> (String, bool) {
+fn count(picture: &Picture, members: &[usize], cut_off: bool, wall: DateTime<Utc>) -> (String, bool) {
     let number = members.len();
-    let (up, unseen) = list::tally(picture, members, wall);
+    let (up, unseen) = list::tally(picture, members, cut_off, wall);
     let unseen = if unseen > 0 { format!(", {unseen} not seen") } else { String::new() };
     (format!(" {up} of {number} up{unseen} "), up == number)
 }

@@ -17,6 +17,13 @@ pub(super) enum Verb {
     Quit,
 }
 
+impl Verb {
+    /// Whether it asks something of the engine, which those who only watch may not.
+    const fn acts(self) -> bool {
+        matches!(self, Self::Ack | Self::Probe | Self::Reload | Self::Diagnose)
+    }
+}
+
 /// What must follow a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -68,9 +75,12 @@ pub(super) static TABLE: [Entry; 10] = [
     entry("quit", Verb::Quit, Takes::Nothing, "ends this console"),
 ];
 
-/// The lines of the help.
-pub(super) fn help() -> impl Iterator<Item = String> {
-    TABLE.iter().map(|entry| format!("{}{}: {}.", entry.word, entry.takes.written(), entry.help))
+/// The lines of the help; what somebody who only watches may not do, says so.
+pub(super) fn help(only_watches: bool) -> impl Iterator<Item = String> {
+    TABLE.iter().map(move |entry| {
+        let not = if only_watches && entry.verb.acts() { " (not for you, who only watch)" } else { "" };
+        format!("{}{}: {}{not}.", entry.word, entry.takes.written(), entry.help)
+    })
 }
 
 /// What a typed line asks for, and what follows the word; `None` for an empty line. The error says what would be right.
@@ -182,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_word_is_found_by_itself_and_told_in_the_help() {
-        let help: Vec<String> = help().collect();
+        let help: Vec<String> = help(false).collect();
         for (entry, line) in TABLE.iter().zip(&help) {
             let typed = if entry.takes == Takes::Component {
                 format!("{} x", entry.word)

@@ -83,6 +83,7 @@ pub fn once(feed: Feed, patience: Duration) -> Result<Seen, ConsoleError> {
                     known = true;
                 }
                 Item::Word(Word::You(told)) => me = Some(told),
+                Item::Word(Word::Since(told)) if told.is_recent(picture.corrected(now().wall)) => {}
                 Item::Word(Word::Since(told)) => since = Some(told),
                 Item::Word(Word::Refused(_)) => {}
                 Item::Word(Word::Lost(reason)) => return Err(ConsoleError::Stopped(reason)),

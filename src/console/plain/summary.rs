@@ -21,16 +21,37 @@ const NAMED: usize = 5;
 /// The most components without an outage that the summary names one by one.
 const UNWELL: usize = 10;
 
-/// Writes the summary. `me` is as whom the engine knows this console, `since` what happened since that person last looked,
-/// `said` what has just been said of what stands.
-pub(super) fn write(
-    paper: &mut Paper,
-    picture: &Picture,
-    me: Option<&Attached>,
-    since: Option<&Since>,
-    said: &[String],
-    wall: DateTime<Utc>,
-) {
+/// Whom a summary is for, and whether it is of now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reader<'a> {
+    /// As whom the engine knows this console.
+    pub(super) me: Option<&'a Attached>,
+    /// What happened since that person last looked.
+    pub(super) since: Option<&'a Since>,
+    /// When news ended, where there is no connection now.
+    pub(super) cut_off: Option<DateTime<Utc>>,
+    /// What has just been said of what stands.
+    pub(super) said: &'a [String],
+}
+
+/// Says that what follows is not of now.
+pub(super) fn as_of(paper: &mut Paper, cut_off: DateTime<Utc>, wall: DateTime<Utc>) {
+    let at = text::time(cut_off, wall);
+    paper.event(
+        wall,
+        "warroom",
+        &format!("NOT CONNECTED to the engine since {at}, trying again. As of {at}, not known now:"),
+    );
+}
+
+/// Writes the summary.
+pub(super) fn write(paper: &mut Paper, picture: &Picture, reader: Reader<'_>, wall: DateTime<Utc>) {
+    let Reader { me, since, cut_off, said } = reader;
+    if let Some(at) = cut_off {
+        as_of(paper, at, wall);
+    }
+    // How it went on after the last news, nobody knows.
+    let seen = cut_off.map_or(wall, |at| at.min(wall));
     let roster = &picture.roster;
     paper.event(
         wall,
@@ -50,7 +71,7 @@ pub(super) fn write(
     if roster.environment == Environment::Production {
         paper.line("READ ONLY: no drills.");
     }
-    if let Some(here) = here(picture, me) {
+    if let Some(here) = here(picture, me).filter(|_| cut_off.is_none()) {
         paper.line(&here);
     }
     if let Some(since) = since {
@@ -66,10 +87,10 @@ pub(super) fn write(
         let wait = wait.map_or_else(String::new, |wait| format!(", retry in {}", spoken(wait)));
         paper.line(&format!("Platform {}: throttled{wait}", card.id));
     }
-    outages(paper, picture, wall);
-    unwell(paper, picture, wall);
+    outages(paper, picture, seen);
+    unwell(paper, picture, seen);
     for tier in Tier::ALL {
-        if let Some(line) = tier_words(picture, tier, wall) {
+        if let Some(line) = tier_words(picture, tier, cut_off.is_some(), wall) {
             paper.line(&line);
         }
     }
@@ -205,7 +226,7 @@ fn is_well(
     component: &ComponentPicture,
     wall: DateTime<Utc>,
 ) -> bool {
-    Status::of(card, component) == Status::Up && !list::is_unseen(picture, card, component, wall)
+    Status::of(card, component) == Status::Up && !list::is_unseen(picture, card, component, false, wall)
 }
 
 /// `blind: throttled, retry in 4 s`, `up, not seen since 14:32:04`.
@@ -229,7 +250,7 @@ pub(super) fn state_words(
 }
 
 /// `Tier 1 (0-60 s): 3 of 4 up. Compliance in 24 h 93.0 %, worst IVR main flow 82.1 %.`
-fn tier_words(picture: &Picture, tier: Tier, wall: DateTime<Utc>) -> Option<String> {
+fn tier_words(picture: &Picture, tier: Tier, cut_off: bool, wall: DateTime<Utc>) -> Option<String> {
     let members: Vec<usize> = list::cards(picture)
         .enumerate()
         .filter(|(_, (card, _))| card.tier == tier)
@@ -238,7 +259,7 @@ fn tier_words(picture: &Picture, tier: Tier, wall: DateTime<Utc>) -> Option<Stri
     if members.is_empty() {
         return None;
     }
-    let (up, unseen) = list::tally(picture, &members, wall);
+    let (up, unseen) = list::tally(picture, &members, cut_off, wall);
     let unseen = if unseen > 0 { format!(", {unseen} not seen") } else { String::new() };
     let window = text::rough_duration(picture.roster.window);
     let compliance = match compliance::mean(members.iter().map(|place| picture.compliance(*place, wall))) {

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
+
 use super::{
     commands::{self, Verb},
     detail,
@@ -67,8 +69,8 @@ pub(super) struct Teller {
     /// Whether the picture is the engine's, and not only the config's.
     known: bool,
     outages: HashMap<ComponentId, Told>,
-    /// Whether there is no connection now.
-    lost: bool,
+    /// Since when there is no connection.
+    lost: Option<Now>,
     /// Events that were never printed.
     unprinted: u64,
     /// Components whose next probe was asked for here.
@@ -95,7 +97,7 @@ impl Teller {
             greets_by: Some(now.moment + patience),
             known,
             outages: HashMap::new(),
-            lost: false,
+            lost: None,
             unprinted: 0,
             probing: HashSet::new(),
             examining: false,
@@ -120,7 +122,7 @@ impl Teller {
         let greeting = self.greets_by.filter(|_| self.known).map(|by| by.since(now.moment));
         let wall = self.picture.corrected(now.wall);
         let outages = list::cards(&self.picture).filter_map(|(card, component)| {
-            let told = self.outages.get(&card.id).filter(|_| is_running(component))?;
+            let told = self.outages.get(&card.id).filter(|_| self.lost.is_none() && is_running(component))?;
             Some(told.next.saturating_sub(list::elapsed(component, wall)?))
         });
         outages.chain(greeting).min()
@@ -166,11 +168,21 @@ impl Teller {
         Vec::new()
     }
 
+    /// When news ended, where they have.
+    fn cut_off(&self) -> Option<DateTime<Utc>> {
+        self.lost.map(|at| self.picture.corrected(at.wall))
+    }
+
     fn sum_up(&mut self, now: Now) {
         let wall = self.picture.corrected(now.wall);
-        let (me, since) = (self.me.as_ref(), self.since.as_ref());
         let said = std::mem::take(&mut self.said_before);
-        summary::write(&mut self.paper, &self.picture, me, since, &said, wall);
+        let (me, since, cut_off) = (self.me.as_ref(), self.since.as_ref(), self.cut_off());
+        summary::write(
+            &mut self.paper,
+            &self.picture,
+            summary::Reader { me, since, cut_off, said: &said },
+            wall,
+        );
         // Told once: it is about the time before this console came.
         self.since = None;
         self.outages.clear();
@@ -181,7 +193,7 @@ impl Teller {
         self.picture = picture;
         self.known = true;
         let unprinted = std::mem::take(&mut self.unprinted);
-        let back = std::mem::take(&mut self.lost);
+        let back = self.lost.take().is_some();
         if self.greets_by.is_some() {
             return;
         }
@@ -202,6 +214,7 @@ impl Teller {
     fn hear(&mut self, word: Word, now: Now) {
         match word {
             Word::You(me) => self.me = Some(me),
+            Word::Since(since) if since.is_recent(self.picture.corrected(now.wall)) => {}
             Word::Since(since) if self.greets_by.is_some() => self.since = Some(since),
             Word::Since(since) => {
                 let wall = self.picture.corrected(now.wall);
@@ -209,7 +222,8 @@ impl Teller {
             }
             Word::Refused(words) => self.say(&words, now),
             Word::Lost(reason) => {
-                if !std::mem::replace(&mut self.lost, true) {
+                if self.lost.is_none() {
+                    self.lost = Some(now);
                     self.say(&format!("NOT CONNECTED to the engine, trying again: {reason}"), now);
                 }
             }
@@ -314,7 +328,8 @@ impl Teller {
 
     /// Tells open outages again whose step has come, and begins to follow those that are new.
     fn look_after_outages(&mut self, now: Now) {
-        if self.greets_by.is_some() {
+        // How an outage goes on while there is no connection, nobody knows.
+        if self.greets_by.is_some() || self.lost.is_some() {
             return;
         }
         let wall = self.picture.corrected(now.wall);
@@ -356,7 +371,8 @@ impl Teller {
         let taking_over = self.taking_over.take();
         let answer = match verb {
             Verb::Help => {
-                commands::help().for_each(|line| self.paper.line(&line));
+                let watches = self.me.as_ref().is_some_and(|me| me.role < Role::Operate);
+                commands::help(watches).for_each(|line| self.paper.line(&line));
                 self.paper.line("A component is named by its id, its name, or how one of them begins.");
                 Ok(None)
             }
@@ -366,7 +382,15 @@ impl Teller {
             }
             Verb::Who => {
                 let wall = self.picture.corrected(now.wall);
-                summary::who(&mut self.paper, &self.picture, self.me.as_ref(), wall);
+                match self.cut_off() {
+                    Some(at) => {
+                        let at = text::time(at, wall);
+                        self.paper.line(&format!(
+                            "Not connected to the engine since {at}: nobody knows who is here."
+                        ));
+                    }
+                    None => summary::who(&mut self.paper, &self.picture, self.me.as_ref(), wall),
+                }
                 Ok(None)
             }
             Verb::Events => commands::number(rest).map(|number| {
@@ -375,7 +399,12 @@ impl Teller {
             }),
             Verb::Show => commands::component(&self.picture, rest).map(|place| {
                 let wall = self.picture.corrected(now.wall);
-                detail::write(&mut self.paper, &self.picture, place, wall);
+                let cut_off = self.cut_off();
+                if let Some(at) = cut_off {
+                    summary::as_of(&mut self.paper, at, wall);
+                }
+                let seen = cut_off.map_or(wall, |at| at.min(wall));
+                detail::write(&mut self.paper, &self.picture, place, seen);
                 None
             }),
             Verb::Ack => self.acknowledge(rest, taking_over.as_ref(), now),
@@ -482,7 +511,7 @@ impl Teller {
 
     /// The command, if this person may give it and somebody is there to take it.
     fn allowed(&self, command: Command) -> Result<Option<Command>, String> {
-        if self.lost {
+        if self.lost.is_some() {
             return Err("Nothing is done: there is no connection to the engine now.".to_owned());
         }
         match self.me.as_ref().map(|me| me.role) {

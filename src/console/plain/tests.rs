@@ -279,6 +279,16 @@ fn a_lost_connection_is_told_once_and_so_is_its_return() {
         "14:30:10 warroom: NOT CONNECTED to the engine, trying again: the agent has ended\n"
     );
     assert_eq!(script.word(11, lost()), "");
+    let (said, _) = script.typed(13, "status");
+    assert!(
+        said.starts_with(
+            "14:30:13 warroom: NOT CONNECTED to the engine since 14:30:10, trying again. As of 14:30:10, not known now:\n"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("You are") && !said.contains("here:"), "{said}");
+    assert!(said.contains(": 0 of "), "{said}");
+    assert!(script.typed(13, "who").0.contains("nobody knows who is here"));
     let (said, effects) = script.typed(12, "probe crm");
     assert_eq!(
         (said.as_str(), effects),

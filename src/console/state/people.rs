@@ -81,7 +81,7 @@ impl State {
             _ => "nothing is probed",
         };
         if self.only_watches() {
-            return Some(format!("{nothing}: this console may only watch"));
+            return Some(format!("{nothing}: {}", crate::console::words::WHO_MAY_ACT));
         }
         if self.stopped.is_some() {
             return Some(format!("{nothing}: the engine has stopped"));

@@ -44,6 +44,7 @@ pub(in crate::console) fn facts(
                 card.burst.as_secs_f64()
             ),
         ),
+        ("long outage", format!("past twice its target probed every {} s again", card.cadence.as_secs_f64())),
         ("failover", card.mechanism.clone().unwrap_or_else(|| "none declared".to_owned())),
         ("primary", card.primary.join(", ")),
         ("secondary", card.secondary.join(", ")),

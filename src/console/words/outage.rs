@@ -100,3 +100,16 @@ pub(in crate::console) fn waiting(
     let elapsed = list::elapsed(component, wall).unwrap_or_default();
     chain::waiting(&outage.links, elapsed.as_secs_f64())
 }
+
+/// `2 probes could not see, nothing was probed for 4 s`: what was missed of an outage; `None` where nothing was.
+pub(in crate::console) fn unseen(outage: &OutageView) -> Option<String> {
+    let blind = match outage.blind_probes {
+        0 => None,
+        1 => Some("1 probe could not see".to_owned()),
+        several => Some(format!("{several} probes could not see")),
+    };
+    let gap =
+        (outage.gap_seconds > 0.0).then(|| format!("nothing was probed for {} s", outage.gap_seconds.ceil()));
+    let parts: Vec<String> = blind.into_iter().chain(gap).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
