@@ -9,6 +9,7 @@
 //! Invariants: the console holds no truth of its own and computes no verdict; it imports nothing but the domain; it
 //! never makes the engine wait; nothing changed means nothing written; the terminal comes back however it ends.
 
+pub mod acknowledge;
 pub mod action;
 pub mod backend;
 pub mod clipboard;

@@ -127,7 +127,7 @@ pub fn summary(
     now: DateTime<Utc>,
 ) -> String {
     let mut paper = Paper::new(symbols(ascii));
-    let reader = summary::Reader { me, since, cut_off: None };
+    let reader = summary::Reader { me, since, cut_off: None, said: &[] };
     summary::write(&mut paper, picture, reader, picture.corrected(now));
     paper.take()
 }

@@ -13,6 +13,7 @@ use tui_input::Input;
 use tui_logger::TuiWidgetState;
 
 use super::{
+    acknowledge::TakeOver,
     action::Place,
     keys::KeyMap,
     list::{self, ListLine},
@@ -74,8 +75,8 @@ pub enum Overlay {
 pub enum Question {
     /// Leave, though others watch an engine that ends with this console.
     Leave,
-    /// Look after the outage of this id in place of who does.
-    TakeOver(String),
+    /// Look after an outage in place of who does.
+    TakeOver(TakeOver),
 }
 
 /// A screen that does not follow.

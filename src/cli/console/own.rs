@@ -33,7 +33,10 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Ou
     let (writer, reader) = console::feed(WAITING);
     for notice in notices {
         tracing::warn!("{notice}");
-        writer.tell(Word::Refused(notice.clone()));
+        // Lines go where the notice has just been printed; only a screen covers it.
+        if !args.plain {
+            writer.tell(Word::Refused(notice.clone()));
+        }
     }
     let mailbox = Mailbox::default();
     let remote = mailbox.remote();

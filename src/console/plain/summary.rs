@@ -30,6 +30,8 @@ pub(super) struct Reader<'a> {
     pub(super) since: Option<&'a Since>,
     /// When news ended, where there is no connection now.
     pub(super) cut_off: Option<DateTime<Utc>>,
+    /// What has just been said of what stands.
+    pub(super) said: &'a [String],
 }
 
 /// Says that what follows is not of now.
@@ -44,7 +46,7 @@ pub(super) fn as_of(paper: &mut Paper, cut_off: DateTime<Utc>, wall: DateTime<Ut
 
 /// Writes the summary.
 pub(super) fn write(paper: &mut Paper, picture: &Picture, reader: Reader<'_>, wall: DateTime<Utc>) {
-    let Reader { me, since, cut_off } = reader;
+    let Reader { me, since, cut_off, said } = reader;
     if let Some(at) = cut_off {
         as_of(paper, at, wall);
     }
@@ -75,7 +77,7 @@ pub(super) fn write(paper: &mut Paper, picture: &Picture, reader: Reader<'_>, wa
     if let Some(since) = since {
         paper.line(&since_words(since, wall));
     }
-    for notice in words::standing(picture) {
+    for notice in words::standing(picture).into_iter().filter(|notice| !said.contains(notice)) {
         paper.line(&format!("Notice: {notice}"));
     }
     paper.line(&clock_words(picture.clock.as_ref(), paper.symbols.plus_minus));

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     console::{
+        acknowledge::{self, Decision, TakeOver},
         feed::{Drained, Item, Word},
         list,
         message::Exit,
@@ -78,6 +79,10 @@ pub(super) struct Teller {
     examining: bool,
     /// Whether `quit` was typed and has to be typed again.
     leaving: bool,
+    /// Which `ack` was typed and has to be typed again.
+    taking_over: Option<TakeOver>,
+    /// What was said before the first summary, which does not say it again.
+    said_before: Vec<String>,
 }
 
 impl Teller {
@@ -97,6 +102,8 @@ impl Teller {
             probing: HashSet::new(),
             examining: false,
             leaving: false,
+            taking_over: None,
+            said_before: Vec::new(),
         };
         if !patience.is_zero() {
             let number = counted(teller.picture.components.len(), "component");
@@ -168,8 +175,14 @@ impl Teller {
 
     fn sum_up(&mut self, now: Now) {
         let wall = self.picture.corrected(now.wall);
+        let said = std::mem::take(&mut self.said_before);
         let (me, since, cut_off) = (self.me.as_ref(), self.since.as_ref(), self.cut_off());
-        summary::write(&mut self.paper, &self.picture, summary::Reader { me, since, cut_off }, wall);
+        summary::write(
+            &mut self.paper,
+            &self.picture,
+            summary::Reader { me, since, cut_off, said: &said },
+            wall,
+        );
         // Told once: it is about the time before this console came.
         self.since = None;
         self.outages.clear();
@@ -267,7 +280,11 @@ impl Teller {
             sentence.push_str(", ");
             sentence.push_str(more);
         }
-        self.paper.event(wall, &words::about(event, &self.picture), &sentence);
+        let about = words::about(event, &self.picture);
+        self.paper.event(wall, &about, &sentence);
+        if self.greets_by.is_some() {
+            self.said_before.extend([format!("{about}: {sentence}"), sentence]);
+        }
     }
 
     fn card(&self, id: &ComponentId) -> Option<&ComponentCard> {
@@ -351,6 +368,7 @@ impl Teller {
             }
         };
         let leaving = std::mem::take(&mut self.leaving);
+        let taking_over = self.taking_over.take();
         let answer = match verb {
             Verb::Help => {
                 let watches = self.me.as_ref().is_some_and(|me| me.role < Role::Operate);
@@ -389,7 +407,7 @@ impl Teller {
                 detail::write(&mut self.paper, &self.picture, place, seen);
                 None
             }),
-            Verb::Ack => self.acknowledge(rest),
+            Verb::Ack => self.acknowledge(rest, taking_over.as_ref(), now),
             Verb::Probe => self.probe(rest),
             Verb::Reload => self.allowed(Command::Reload),
             Verb::Diagnose => self.allowed(Command::Diagnose).inspect(|_| {
@@ -442,13 +460,38 @@ impl Teller {
         }
     }
 
-    fn acknowledge(&mut self, rest: &str) -> Result<Option<Command>, String> {
+    /// Acknowledges the open outage; one that another looks after, only when it was asked about just before.
+    fn acknowledge(
+        &mut self,
+        rest: &str,
+        asked: Option<&TakeOver>,
+        now: Now,
+    ) -> Result<Option<Command>, String> {
         let place = commands::component(&self.picture, rest)?;
         let (card, component) = (&self.picture.roster.components[place], &self.picture.components[place]);
         let Some(outage) = &component.outage else {
             return Err(format!("{} has no open outage", card.name));
         };
-        self.allowed(Command::Acknowledge { component_id: card.id.clone(), outage_id: outage.id.clone() })
+        let (component_id, outage_id) = (card.id.clone(), outage.id.clone());
+        let command = self.allowed(Command::Acknowledge { component_id, outage_id })?;
+        let me = self.me.as_ref().map(|me| &me.who);
+        let known = component.acknowledged.as_ref();
+        let wall = self.picture.corrected(now.wall);
+        match acknowledge::decide(me, known, |question| asked == Some(question)) {
+            Decision::Acknowledge => Ok(command),
+            Decision::Own(at) => {
+                Err(format!("You have acknowledged {} already, {}.", card.name, text::time_short(at, wall)))
+            }
+            Decision::Ask(question, known) => {
+                let (who, when) = (&known.who, text::time_short(known.at, wall));
+                let words = format!(
+                    "{who} acknowledged {}, {when}, and looks after it. `ack {}` once more takes it over.",
+                    card.name, card.id
+                );
+                self.taking_over = Some(question);
+                Err(words)
+            }
+        }
     }
 
     fn probe(&mut self, rest: &str) -> Result<Option<Command>, String> {

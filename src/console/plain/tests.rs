@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod told_once;
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};

@@ -2,6 +2,7 @@
 
 use crate::{
     console::{
+        acknowledge::{self, Decision, TakeOver},
         action::Action,
         message::{Effect, Exit},
         state::{Overlay, Question, State},
@@ -74,17 +75,18 @@ pub(super) fn acknowledge(state: &mut State, now: Now) -> Vec<Effect> {
         state.say(format!("this outage of {name} is over by now"), now);
         return Vec::new();
     };
-    if let Some(known) = &live.acknowledged {
-        let when = text::time_short(known.at, wall);
-        if state.is_me(&known.who) {
+    let was_asked = |question: &TakeOver| state.was_asked(&Question::TakeOver(question.clone()), now);
+    match acknowledge::decide(state.me.as_ref().map(|me| &me.who), live.acknowledged.as_ref(), was_asked) {
+        Decision::Acknowledge => {}
+        Decision::Own(at) => {
+            let when = text::time_short(at, wall);
             state.say(format!("you have acknowledged {name} already, {when}"), now);
             return Vec::new();
         }
-        let question = Question::TakeOver(outage_id.clone());
-        if !state.was_asked(&question, now) {
-            let key = state.keys.ways(Action::Acknowledge);
+        Decision::Ask(question, known) => {
+            let (key, when) = (state.keys.ways(Action::Acknowledge), text::time_short(known.at, wall));
             let words = format!("{key} again to take it over: {} acknowledged {name} {when}", known.who);
-            state.ask(question, words, now);
+            state.ask(Question::TakeOver(question), words, now);
             return Vec::new();
         }
     }
