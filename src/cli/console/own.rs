@@ -42,9 +42,11 @@ pub(super) fn run(args: &Args, stage: Stage, notices: &[String], output: &mut Ou
     let remote = mailbox.remote();
     let me = this_console(args);
     writer.tell(Word::You(me.clone()));
+    // Who only asks is nobody's company, and has not looked.
+    let host = (!args.once).then(|| me.clone());
     // Declared after the lock is held, and so gone before it is let go.
     let (server, ear) =
-        Server::begin(&held.folder, remote.clone(), start::clock(), config.agent.clone(), Some(me.clone()));
+        Server::begin(&held.folder, remote.clone(), start::clock(), config.agent.clone(), host);
     let (farewell, last_words) = (server.farewell(), format!("measuring ended with {}'s console", me.who));
     let setup = Setup {
         config: Arc::clone(&config),

@@ -57,7 +57,6 @@ struct Told {
 }
 
 /// Follows and tells.
-#[expect(clippy::struct_excessive_bools, reason = "each says one independent thing")]
 #[derive(Debug)]
 pub(super) struct Teller {
     picture: Picture,
