@@ -128,8 +128,10 @@ impl Deaf {
                 }
                 let mut shown = shown.lock().unwrap();
                 match serde_json::from_str(&line).unwrap() {
-                    Told::Picture(picture) => {
+                    Told::Picture(mut picture) => {
                         pictures.fetch_add(1, Ordering::SeqCst);
+                        // Without it no event would find its component.
+                        picture.index();
                         *shown = Some(*picture);
                     }
                     Told::Event(event) => shown.as_mut().unwrap().apply(&event),
