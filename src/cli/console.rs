@@ -38,7 +38,7 @@ pub struct Args {
     /// Print lines of plain words instead of a screen: for screen readers, dumb terminals and logs.
     #[arg(long)]
     pub plain: bool,
-    /// Print once how everything stands, and end with exit 0 whatever it is; `warroom status` is the check.
+    /// Print once how everything stands, and end with exit 0 whatever an engine says; `warroom status` is the check.
     #[arg(long)]
     pub once: bool,
     /// Print it as one JSON object: what a console knows, and whether another process measures (`attached`).
